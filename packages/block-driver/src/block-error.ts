@@ -88,5 +88,5 @@ export class BlockError extends Error {
 /** True for a BlockError of any copy of this package; with `code`, only for that code. @public */
 export function isBlockError(error: unknown, code?: BlockErrorCode): error is BlockError {
   if (typeof error !== 'object' || error === null || !(BRAND in error)) return false
-  return code === undefined || (error as BlockError).code === code
+  return code === undefined || (error as unknown as BlockError).code === code
 }
