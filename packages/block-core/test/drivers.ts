@@ -38,7 +38,7 @@ export function diskDriver(disks: Record<string, TestDisk>) {
     kind: 'protocol',
     summary: 'test disks',
     options: { filename: option.string('Name of the disk', { required: true }) },
-    prefixes: ['file'],
+    prefixes: ['file:'],
     parseFilename: (filename) => ({ filename: filename.replace(/^file:/, '') }),
     open: async ({ options, mode }) => {
       const disk = disks[options.filename]

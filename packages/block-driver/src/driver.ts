@@ -51,7 +51,7 @@ export interface Driver<N extends string = string, S extends OptionsSchema = Opt
   readonly probe?: (head: Uint8Array, filename: string) => number
   /** A protocol claims a host device by its name, 0 … 100. */
   readonly probeDevice?: (filename: string) => number
-  /** `nbd:` for names such as `nbd://host`; the first part of a filename up to the colon. */
+  /** First parts of filenames, with the colon: `['nbd:']` claims `nbd://host/export`. */
   readonly prefixes?: readonly string[]
   /** Turns a filename into options. Absent: the driver takes no filename. */
   readonly parseFilename?: (filename: string) => Readonly<Record<string, unknown>>

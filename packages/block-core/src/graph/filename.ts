@@ -31,7 +31,7 @@ export function protocolSpec(filename: string, drivers: readonly AnyDriver[]): R
     { score: 0, driver: null },
   )
   const prefix = protocolPrefix(filename)
-  const driver = device.driver ?? (prefix === undefined ? drivers.find((d) => d.name === HOST_FILE) : drivers.find((d) => d.prefixes?.includes(prefix)))
+  const driver = device.driver ?? (prefix === undefined ? drivers.find((d) => d.name === HOST_FILE) : drivers.find((d) => d.prefixes?.includes(`${prefix}:`)))
   if (driver?.parseFilename === undefined) {
     throw new BlockError('invalid', prefix === undefined ? `No protocol driver for plain file names` : `Unknown protocol '${prefix}'`, {
       errno: 'EINVAL',
