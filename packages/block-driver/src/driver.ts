@@ -24,7 +24,7 @@ export interface CreateDefinition<C extends OptionsSchema = OptionsSchema> {
   /** Writes an empty image. After a failure the file's content is not defined; the caller removes it. */
   create(context: CreateContext<OptionsOf<C>>): Promise<void>
   /** Space needed; pure arithmetic over the source's runs. */
-  readonly measure?: (context: MeasureContext<OptionsOf<C>>) => Promise<Measurement>
+  measure?(context: MeasureContext<OptionsOf<C>>): Promise<Measurement>
 }
 
 /**

@@ -13,19 +13,22 @@ const STEP = 1 << 40
 /** @internal */
 export async function* diskExtents(node: BlockNode, range: StreamRange): AsyncGenerator<DiskExtent, void, undefined> {
   const end = Math.min(range.end ?? node.size, node.size)
-  let pending: DiskExtent | null = null
+  let pending: DiskExtent | undefined
   for (let at = range.start ?? 0; at < end; ) {
     range.signal?.throwIfAborted()
     const { bytes, ...status } = await node.status(at, Math.min(STEP, end - at))
     const next: DiskExtent = { offset: at, length: bytes, ...status }
-    if (pending !== null && continues(pending, next)) pending = { ...pending, length: pending.length + bytes }
-    else {
-      if (pending !== null) yield pending
-      pending = next
-    }
+    const merged: DiskExtent | null = merge(pending, next)
+    if (merged === null && pending !== undefined) yield pending
+    pending = merged ?? next
     at += bytes
   }
-  if (pending !== null) yield pending
+  if (pending !== undefined) yield pending
+}
+
+/** One run out of two neighbours, if they say the same. */
+function merge(a: DiskExtent | undefined, b: DiskExtent): DiskExtent | null {
+  return a !== undefined && continues(a, b) ? { ...a, length: a.length + b.length } : null
 }
 
 function continues(a: DiskExtent, b: DiskExtent): boolean {

@@ -1,6 +1,6 @@
 import { BlockError, option, parseOptions, type AnyDriver } from '@blockloom/block-driver'
 
-/** A node's spec before validation: from code, JSON or a command line. @internal */
+/** A node's spec before validation: from code, JSON or a command line. @public */
 export type RawSpec = Readonly<Record<string, unknown>>
 
 /** Options that every node has, whatever its driver. @internal */

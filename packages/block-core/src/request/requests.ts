@@ -22,7 +22,7 @@ export type BeforeWrite = (notice: WriteNotice) => void | Promise<void>
 /** Looks at a write into the head of an image; refuses it by throwing. @internal */
 export type HeadGuard = (offset: number, from: Uint8Array) => Promise<void>
 
-/** Settings of a node that its requests obey. @internal */
+/** Settings of a node that its requests obey. @public */
 export interface RequestSettings {
   readonly nodeName: string
   readonly detectZeroes: 'off' | 'on' | 'unmap'
