@@ -1,0 +1,69 @@
+import { spawnSync } from 'node:child_process'
+import { runTimed, type Timed } from './run-timed.ts'
+
+/** The same work for both sides. */
+export interface Work {
+  readonly name: string
+  /** The demand on the ratio: at most, for times; at least, for rates. */
+  readonly limit: number
+  /** `time`: seconds of wall time. `rate`: requests a second, as the tool itself says. */
+  readonly kind: 'time' | 'rate'
+  /** Arguments behind the program; both tools take the same. */
+  readonly args: readonly string[]
+  /** Runs before each run: removes targets. */
+  readonly prepare?: () => void
+  /** Looks at what our last run made. */
+  readonly verify?: () => void
+}
+
+/** Medians of a work. */
+export interface Measured {
+  readonly name: string
+  readonly kind: 'time' | 'rate'
+  readonly limit: number
+  readonly ours: number
+  readonly theirs: number
+  /** `ours / theirs`: below 1 is faster for times, above 1 for rates. */
+  readonly ratio: number
+  readonly ok: boolean
+  /** Our peak memory, bytes. */
+  readonly memory: number
+}
+
+/** Runs both sides in turn, so that what the host does besides hits both. */
+export async function measurePair(work: Work, ours: readonly string[], theirs: readonly string[], rounds: number): Promise<Measured> {
+  const a: number[] = []
+  const b: number[] = []
+  let memory = 0
+  for (let round = 0; round < rounds; round++) {
+    const first = await once(work, ours)
+    a.push(value(work, first))
+    memory = Math.max(memory, first.peakMemory)
+    work.verify?.()
+    b.push(value(work, await once(work, theirs)))
+  }
+  const ratio = median(a) / median(b)
+  const ok = work.kind === 'time' ? ratio <= work.limit : ratio >= work.limit
+  return { name: work.name, kind: work.kind, limit: work.limit, ours: median(a), theirs: median(b), ratio, ok, memory }
+}
+
+async function once(work: Work, command: readonly string[]): Promise<Timed> {
+  work.prepare?.()
+  // Dirty pages of the run before must not throttle this one.
+  spawnSync('sync')
+  return runTimed(command[0]!, [...command.slice(1), ...work.args])
+}
+
+function value(work: Work, timed: Timed): number {
+  if (work.kind === 'time') return timed.seconds
+  const requests = /Sending (\d+) /.exec(timed.stdout)?.[1]
+  const seconds = /completed in ([\d.]+) seconds/.exec(timed.stdout)?.[1]
+  if (requests === undefined || seconds === undefined) throw new Error(`no rate in the output: ${timed.stdout}`)
+  return Number(requests) / Number(seconds)
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((x, y) => x - y)
+  const middle = Math.floor(sorted.length / 2)
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
