@@ -119,6 +119,28 @@ export class Graph<D extends readonly AnyDriver[] = readonly AnyDriver[]> {
     })
   }
 
+  /** @internal */
+  async withResize(node: BlockNode, work: () => Promise<void>): Promise<void> {
+    const link = [...node.parentLinks].find((l) => l.isUser && (l.used & Permission.WRITE) !== 0)
+    if (link === undefined) throw new BlockError('closed', `Block node '${node.name}' has no writing user`, { detail: { node: node.name } })
+    const setResize = async (on: boolean): Promise<void> => {
+      const before = { used: link.used, shared: link.shared }
+      link.setGrant({ ...before, used: on ? before.used | Permission.RESIZE : before.used & ~Permission.RESIZE })
+      await refreshPermissions([node]).catch((error: unknown) => {
+        link.setGrant(before)
+        throw error
+      })
+    }
+    await this.#exclusive(async () => {
+      await setResize(true)
+      try {
+        await work()
+      } finally {
+        await setResize(false)
+      }
+    })
+  }
+
   readonly #registry = {
     drop: (node: BlockNode): void => {
       this.#nodes.delete(node.name)

@@ -22,6 +22,8 @@ export interface NodeSettings extends RequestSettings {
 export interface NodeOwner {
   /** Drops the user's reference. */
   release(node: BlockNode): Promise<void>
+  /** Runs `work` while the user's edge may also resize. */
+  withResize(node: BlockNode, work: () => Promise<void>): Promise<void>
 }
 
 /**
@@ -210,7 +212,7 @@ export class BlockNode {
   /** Changes the size in bytes. */
   async resize(size: number, options: ResizeOptions = {}): Promise<void> {
     this.#checkWrite(0, 0)
-    await this.drained(() => this.requests.resize(size, options))
+    await this.#owner.withResize(this, () => this.drained(() => this.requests.resize(size, options)))
   }
 
   /** Bytes used on the host by this node and the children that store its data and metadata; undefined if unknown. */

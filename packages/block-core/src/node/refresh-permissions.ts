@@ -31,10 +31,10 @@ export async function refreshPermissions(roots: Iterable<BlockNode>): Promise<vo
   for (const transaction of prepared) await transaction.commit()
 }
 
-/** What a user who opens a node gets; others may do anything with it that its format can stand. @internal */
+/** What a user who opens a node gets; others may do anything with it that its format can stand. Resizing takes its permission when it happens. @internal */
 export function userGrant(readOnly: boolean, noIo: boolean): Grant {
   const read = noIo ? 0 : Permission.CONSISTENT_READ
-  return { used: readOnly ? read : read | Permission.WRITE | Permission.RESIZE, shared: Permission.ALL }
+  return { used: readOnly ? read : read | Permission.WRITE, shared: Permission.ALL }
 }
 
 /** A user's edge has no role: it does not derive from a parent. @internal */

@@ -1,0 +1,105 @@
+import type { Clock } from '@blockloom/block-driver'
+import * as fs from 'node:fs'
+import type { Libc } from '../native/libc.ts'
+import { isMissing } from '../native/libc.ts'
+import type { HostIo } from './host-io.ts'
+import { DONE } from './host-io.ts'
+import { Pacer, READ_PACE, WRITE_PACE } from './pacer.ts'
+import { readFully, writeFully } from './threads.ts'
+import { TurnBudget } from './turn-budget.ts'
+
+/** Longer requests gain more from a second core than they lose by the way to another thread and back. */
+const SHORT = 131072
+/** So many turns of the event loop are waited for a device, at most. */
+const MOST_TURNS = 8
+
+/**
+ * Input and output through the host's page cache. Short requests are done in the same turn where that is a copy
+ * of memory: reads of what is cached, and writes while the host takes them without blocking. All others go to
+ * Node's threads.
+ *
+ * @internal
+ */
+export class BufferedIo implements HostIo {
+  readonly #fd: number
+  readonly #libc: Libc | null
+  readonly #budget = new TurnBudget()
+  readonly #reads: Pacer
+  readonly #writes: Pacer
+  #nowait: boolean
+  #patience = MOST_TURNS
+
+  constructor(fd: number, libc: Libc | null, clock: Clock) {
+    this.#fd = fd
+    this.#libc = libc
+    this.#nowait = libc !== null
+    this.#reads = new Pacer(READ_PACE, clock)
+    this.#writes = new Pacer(WRITE_PACE, clock)
+  }
+
+  attach(clock: Clock): void {
+    this.#reads.clock = clock
+    this.#writes.clock = clock
+  }
+
+  read(offset: number, into: Uint8Array): Promise<void> {
+    if (into.length > SHORT) return readFully(this.#fd, offset, into, 0)
+    if (!this.#budget.spend(into.length)) return this.#budget.turn().then(() => this.read(offset, into))
+    if (!this.#nowait) return this.#readQuickly(offset, into)
+    const done = this.#readCached(offset, into)
+    return done === into.length ? DONE : this.#awaitCached(offset, into, done)
+  }
+
+  write(offset: number, from: Uint8Array): Promise<void> {
+    if (from.length > SHORT) return writeFully(this.#fd, offset, from, 0)
+    if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.write(offset, from))
+    let done = 0
+    try {
+      done = this.#writes.attempt(() => fs.writeSync(this.#fd, from, 0, from.length, offset)) ?? 0
+    } catch {
+      // A thread meets the same error and reports it.
+    }
+    return done === from.length ? DONE : writeFully(this.#fd, offset, from, done)
+  }
+
+  /** Bytes that are in `into` now. */
+  #readCached(offset: number, into: Uint8Array): number {
+    const result = this.#libc!.preadNowait(this.#fd, into, offset)
+    if (result > 0) return result
+    if (result === 0) {
+      // Not "nothing yet", which is an error, but the end of the file.
+      into.fill(0)
+      return into.length
+    }
+    if (isMissing(result)) this.#nowait = false
+    // Real errors are met again, and reported, by a thread.
+    return 0
+  }
+
+  /**
+   * The attempt to read what is not cached made the host begin to read it. A fast device is done within a few turns,
+   * sooner than a thread gets to it; and more requests than there are threads are with the device at a time.
+   */
+  async #awaitCached(offset: number, into: Uint8Array, done: number): Promise<void> {
+    let at = done
+    for (let turns = this.#patience; turns > 0 && this.#nowait; turns--) {
+      await this.#budget.turn()
+      at += this.#readCached(offset + at, at === 0 ? into : into.subarray(at))
+      if (at < into.length) continue
+      this.#patience = Math.min(this.#patience + 1, MOST_TURNS)
+      return
+    }
+    this.#patience = Math.max(this.#patience - 1, 1)
+    await readFully(this.#fd, offset, into, at)
+  }
+
+  #readQuickly(offset: number, into: Uint8Array): Promise<void> {
+    let done = 0
+    try {
+      done = this.#reads.attempt(() => fs.readSync(this.#fd, into, 0, into.length, offset)) ?? 0
+    } catch {
+      // A thread meets the same error and reports it.
+    }
+    return done === into.length ? DONE : readFully(this.#fd, offset, into, done)
+  }
+}

@@ -1,0 +1,34 @@
+/** Requests of no length that may complete in one turn of the event loop. */
+const UNITS = 64
+/** A request costs one more unit for each of these bytes. */
+const BYTES_PER_UNIT = 16384
+
+/**
+ * Requests that complete at once would starve timers and sockets: after about a millisecond's worth of them the
+ * next one has to wait for a turn of the event loop.
+ *
+ * @internal
+ */
+export class TurnBudget {
+  #left = UNITS
+  #turn: Promise<void> | null = null
+
+  /** True if a request of this length may be done at once. */
+  spend(bytes: number): boolean {
+    if (this.#left <= 0) return false
+    this.#left -= 1 + Math.floor(bytes / BYTES_PER_UNIT)
+    return true
+  }
+
+  /** Resolves in another turn, with the budget full again. */
+  turn(): Promise<void> {
+    this.#turn ??= new Promise((resolve) => {
+      setImmediate(() => {
+        this.#left = UNITS
+        this.#turn = null
+        resolve()
+      })
+    })
+    return this.#turn
+  }
+}
