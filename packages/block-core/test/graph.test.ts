@@ -86,7 +86,7 @@ describe('opening', () => {
     const graph = setup({ a: toyDisk([1], 1) })
     await graph.open({ driver: 'file', filename: 'a', 'node-name': 'g' })
     const error = await failure(graph.open({ driver: 'toy', file: 'g', 'node-name': 'one' }))
-    expect(error.message).toMatch(/^Conflicts with use by node 'one' as 'file', which does not allow 'write, resize' on g$/)
+    expect(error.message).toMatch(/^Conflicts with use by node 'one' as 'file', which does not allow 'write' on g$/)
   })
 })
 
