@@ -13,6 +13,7 @@ import zlib from 'node:zlib'
 import { BlockError } from '@blockloom/block-driver'
 import { CoSemaphore } from '@blockloom/coroutine-scheduler'
 import { type Codec, type ZlibOptions, type ZstdOptions, damaged, guarded, zlibOptions, zstdLevel } from './codec.ts'
+import { isCompressible } from './compressible.ts'
 import { decodeZstd } from './decode-zstd.ts'
 import { inflate } from './inflate.ts'
 import { MAX_WINDOW_LOG } from './zstd-frame.ts'
@@ -37,8 +38,11 @@ export function zlibRaw(options: ZlibOptions = {}): Codec {
   const { level, windowBits } = zlibOptions(options)
   return {
     name: 'zlib',
-    compress: (from, maxBytes) =>
-      atMost(maxBytes, (bounds, done) => zlib.deflateRaw(from, { level, windowBits, memLevel: 9, ...bounds }, done)),
+    compress: async (from, maxBytes) => {
+      // The caller wants less than it has, and noise does not get smaller.
+      if (maxBytes <= from.length && !isCompressible(from)) return null
+      return atMost(maxBytes, (bounds, done) => zlib.deflateRaw(from, { level, windowBits, memLevel: 9, ...bounds }, done))
+    },
     async decompress(from, into) {
       if (into.length === 0) return
       // Without the end of the stream it still counts, if it filled the cluster.
