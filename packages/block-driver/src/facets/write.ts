@@ -2,7 +2,10 @@ import type { FlushScope } from '../child.ts'
 
 /** Writing. An instance without it is read-only. @public */
 export interface WriteFacet {
-  /** Flags of {@link RequestFlag} that `write` and `zero` do natively; the core emulates and strips all others. Default 0. */
+  /**
+   * Flags of {@link RequestFlag} that `write` and `zero` do natively; the core emulates and strips all others. Default 0.
+   * `MAY_UNMAP` and `NO_FALLBACK` are for `zero` alone and always reach it.
+   */
   readonly honours?: number
   /**
    * Stores `from` at `offset`. Many are in flight, overlapping ones in no defined order. After a failure the

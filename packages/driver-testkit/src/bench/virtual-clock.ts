@@ -1,0 +1,63 @@
+import type { Clock } from '@blockloom/block-driver'
+import { macrotask } from '../watchdog.ts'
+
+interface Sleeper {
+  readonly due: number
+  readonly wake: () => void
+}
+
+/** Time that passes only when everybody sleeps: a driver's waits take no real time. @internal */
+export class VirtualClock implements Clock {
+  #now = 1000
+  #sleepers: Sleeper[] = []
+  #ticking = false
+
+  now(): number {
+    return this.#now
+  }
+
+  /** Sleeps that nobody has woken or aborted. */
+  get pending(): number {
+    return this.#sleepers.length
+  }
+
+  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+    if (signal?.aborted) return Promise.reject(signal.reason as Error)
+    return new Promise((resolve, reject) => {
+      const leave = () => {
+        this.#sleepers = this.#sleepers.filter((other) => other !== sleeper)
+        signal?.removeEventListener('abort', abort)
+      }
+      const abort = () => {
+        leave()
+        reject(signal!.reason as Error)
+      }
+      const wake = () => {
+        leave()
+        resolve()
+      }
+      const sleeper: Sleeper = { due: this.#now + Math.max(0, ms), wake }
+      this.#sleepers.push(sleeper)
+      signal?.addEventListener('abort', abort)
+      void this.#tick()
+    })
+  }
+
+  /** Forgets all sleepers: the case is over. */
+  stop(): void {
+    this.#sleepers = []
+  }
+
+  async #tick(): Promise<void> {
+    if (this.#ticking) return
+    this.#ticking = true
+    while (this.#sleepers.length > 0) {
+      await macrotask()
+      const next = this.#sleepers.reduce<Sleeper | undefined>((a, b) => (a && a.due <= b.due ? a : b), undefined)
+      if (!next) break
+      this.#now = Math.max(this.#now, next.due)
+      next.wake()
+    }
+    this.#ticking = false
+  }
+}
