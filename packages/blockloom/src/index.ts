@@ -15,6 +15,9 @@
  *
  * @packageDocumentation
  */
+export { backingPath } from './backing-path.ts'
+export { compareImages } from './compare-images.ts'
+export type { CompareOptions, CompareResult } from './compare-images.ts'
 export { convert } from './convert.ts'
 export type { ConvertOptions } from './convert.ts'
 export { copyImage } from './copy/copy-image.ts'
@@ -24,6 +27,11 @@ export type { CreateImageOptions } from './create-image.ts'
 export { DiskImage } from './disk-image.ts'
 export { allDrivers } from './drivers.ts'
 export type { DiskExtent } from './extents.ts'
+export { imageInfo } from './image-info.ts'
+export type { ImageInfo } from './image-info.ts'
+export { measureImage } from './measure-image.ts'
+export type { MeasureOptions } from './measure-image.ts'
 export { openImage } from './open-image.ts'
 export type { OpenImageOptions } from './open-image.ts'
+export { openSnapshot } from './open-snapshot.ts'
 export type { StreamRange } from './streams.ts'

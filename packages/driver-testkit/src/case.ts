@@ -7,6 +7,9 @@ export const INSTANCE_FACETS = [
   'permissions', 'reopen', 'aioContext', 'allocatedSize', 'invalidate', 'info',
 ] as const
 
+/** Members of facets that are capabilities of their own: an image may have some and not the others. @public */
+export const MEMBER_FACETS = ['snapshots.create', 'snapshots.revert', 'snapshots.remove', 'bitmaps.store', 'bitmaps.remove', 'backing.change'] as const
+
 /** Facets of a driver's table. `measure` is `creation.measure`; `backingChild` is a slot `backing` among the children. @public */
 export const DRIVER_FACETS = ['probe', 'probeDevice', 'prefixes', 'parseFilename', 'creation', 'measure', 'backingChild'] as const
 
@@ -14,7 +17,10 @@ export const DRIVER_FACETS = ['probe', 'probeDevice', 'prefixes', 'parseFilename
 export type InstanceFacet = (typeof INSTANCE_FACETS)[number]
 
 /** @public */
-export type FacetName = InstanceFacet | (typeof DRIVER_FACETS)[number]
+export type MemberFacet = (typeof MEMBER_FACETS)[number]
+
+/** @public */
+export type FacetName = InstanceFacet | MemberFacet | (typeof DRIVER_FACETS)[number]
 
 /**
  * One case: data, not a call, so that any runner can list, filter and count.

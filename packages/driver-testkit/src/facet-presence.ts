@@ -1,6 +1,6 @@
 import { isBlockError, type Instance } from '@blockloom/block-driver'
 import type { Bench, Image } from './bench/bench.ts'
-import { INSTANCE_FACETS, type FacetName, type InstanceFacet } from './case.ts'
+import { INSTANCE_FACETS, MEMBER_FACETS, type FacetName, type InstanceFacet, type MemberFacet } from './case.ts'
 import { check } from './failure.ts'
 import type { TestedDriver } from './fixture.ts'
 
@@ -18,8 +18,8 @@ export function tableHas(driver: TestedDriver, facet: FacetName): boolean {
 }
 
 /** True for the facets that an opened image has, not its table. @internal */
-export function isInstanceFacet(facet: FacetName): facet is InstanceFacet {
-  return (INSTANCE_FACETS as readonly string[]).includes(facet)
+export function isInstanceFacet(facet: FacetName): facet is InstanceFacet | MemberFacet {
+  return ([...INSTANCE_FACETS, ...MEMBER_FACETS] as readonly string[]).includes(facet)
 }
 
 /** A facet that the fixture does not claim is not there, in no mode. @internal */
@@ -40,9 +40,9 @@ export async function checkAbsent(bench: Bench, facet: FacetName): Promise<void>
   }
 }
 
-/** @internal */
-export function memberOf(instance: Instance, facet: InstanceFacet): unknown {
-  return instance[facet]
+/** What an instance has under the name of a facet, or of a member such as `snapshots.create`. @internal */
+export function memberOf(instance: Instance, facet: InstanceFacet | MemberFacet): unknown {
+  return facet.split('.').reduce<unknown>((holder, name) => (holder as Record<string, unknown> | undefined)?.[name], instance)
 }
 
 /** "Otherwise the driver opens for writing, and fails if it cannot." */

@@ -55,6 +55,8 @@ export interface FormatFixture extends Fixture {
   /** Options of `amend.amend` that a fresh image accepts, validated against the creation schema. Default: the creation options. */
   readonly amendOptions?: Readonly<Record<string, unknown>>
   readonly child?: ChildTraits
+  /** This configuration has a size that cannot change: every `resize` is refused with the code `unsupported`, and nothing changes. */
+  readonly fixedSize?: boolean
 }
 
 /** A filter under test. Its options must let requests through unchanged. @public */

@@ -16,8 +16,8 @@
  *
  * @packageDocumentation
  */
-export { DRIVER_FACETS, INSTANCE_FACETS, runCase } from './case.ts'
-export type { Case, CaseOptions, FacetName, InstanceFacet } from './case.ts'
+export { DRIVER_FACETS, INSTANCE_FACETS, MEMBER_FACETS, runCase } from './case.ts'
+export type { Case, CaseOptions, FacetName, InstanceFacet, MemberFacet } from './case.ts'
 export { filterCases } from './filter-cases.ts'
 export type { ChildTraits, FilterFixture, Fixture, FormatFixture, ImageRequest, ProtocolFixture, SampleImage, TestedDriver } from './fixture.ts'
 export { formatCases } from './format-cases.ts'

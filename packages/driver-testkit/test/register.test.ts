@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { limits, type Instance } from '@blockloom/block-driver'
-import { formatCases, INSTANCE_FACETS, register, runCase, type Case, type FormatFixture } from '@blockloom/driver-testkit'
+import { limits, RequestFlag, type Instance } from '@blockloom/block-driver'
+import { formatCases, INSTANCE_FACETS, MEMBER_FACETS, register, runCase, type Case, type FormatFixture } from '@blockloom/driver-testkit'
 import { TOY_FACETS, toyFixture } from './toy/toy-driver.ts'
 
 /** A runner that only notes what it is told. */
@@ -74,6 +74,31 @@ describe('a case without its facet', () => {
     await runCase(needing('info'), { ...toyFixture({ instance: () => ({ info: undefined }) as never }), facets })
   })
 
+  it('lets a changing member be absent if the fixture says so, whatever else its facet has', async () => {
+    const absent = ['snapshots.create', 'snapshots.revert', 'backing.change']
+    const bare = toyFixture({
+      instance: (_image, { snapshots, backing }) => ({
+        snapshots: { list: () => snapshots!.list(), openReadOnly: (select) => snapshots!.openReadOnly(select), ...(snapshots!.remove && { remove: snapshots!.remove }) },
+        backing: { named: backing!.named },
+      }),
+    })
+    const about = formatCases().filter(({ name, needs }) => name.startsWith('facets') || needs.some((facet) => /^(snapshots|backing)($|\.)/.test(facet)))
+    expect(about.length).toBeGreaterThan(5)
+    for (const one of about) await runCase(one, { ...bare, facets: TOY_FACETS.filter((facet) => !absent.includes(facet)) })
+    await expect(runCase(about[0]!, bare)).rejects.toThrow(/the image lacks 'snapshots.create'/)
+    await expect(runCase(needing('snapshots'), { ...toyFixture(), facets: TOY_FACETS.filter((facet) => facet !== 'snapshots.create') })).resolves.toBeUndefined()
+    await expect(runCase(about[0]!, { ...toyFixture(), facets: TOY_FACETS.filter((facet) => facet !== 'snapshots.create') })).rejects.toThrow(/the image has 'snapshots.create'/)
+  })
+
+  it('gives MAY_UNMAP and NO_FALLBACK to zero, and no other flag that is not honoured', async () => {
+    const seen = new Set<number>()
+    const noting = toyFixture({
+      instance: (image, right) => (right.zero ? { zero: (offset, bytes, flags) => (seen.add(flags), image.zero(offset, bytes)) } : {}),
+    })
+    for (const one of formatCases().filter(({ name }) => name.startsWith('zero: '))) await runCase(one, noting)
+    expect([...seen].sort()).toEqual([0, RequestFlag.MAY_UNMAP, RequestFlag.NO_FALLBACK])
+  })
+
   it('lets a driver without a writer refuse to open for writing', async () => {
     const { driver, facets } = toyFixture()
     const sample = async () => {
@@ -83,7 +108,7 @@ describe('a case without its facet', () => {
     const instance: Instance = { limits: limits(), size: () => 4096, read: async (_offset, into) => void into.fill(0), close: async () => {} }
     const fixture: FormatFixture = {
       driver: { ...driver, open: async () => instance },
-      facets: facets.filter((facet) => !(INSTANCE_FACETS as readonly string[]).includes(facet) && facet !== 'creation' && facet !== 'measure'),
+      facets: facets.filter((facet) => !([...INSTANCE_FACETS, ...MEMBER_FACETS] as readonly string[]).includes(facet) && facet !== 'creation' && facet !== 'measure'),
       sample,
     }
     const testCase = formatCases().find(({ name }) => name.startsWith('write: random'))!

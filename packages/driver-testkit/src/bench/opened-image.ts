@@ -5,6 +5,8 @@ import type { Watchdog } from '../watchdog.ts'
 import type { Session } from './session.ts'
 import { checkExtent } from './extent-check.ts'
 
+/** These always reach `zero`, whatever the driver honours. */
+const FOR_ZERO = RequestFlag.MAY_UNMAP | RequestFlag.NO_FALLBACK
 const GUARD = 64
 const GUARD_BYTE = 0xc3
 
@@ -74,7 +76,7 @@ export class OpenedImage {
   /** Calls the zero facet; the range must be aligned to `zeroAlignment`. */
   async zero(offset: number, bytes: number, flags = 0): Promise<Attempt> {
     check(this.instance.zero !== undefined, 'the zero facet is missing')
-    const allowed = flags & (this.#writer().honours ?? 0)
+    const allowed = flags & ((this.#writer().honours ?? 0) | FOR_ZERO)
     let answer: Attempt = 'done'
     for (const [start, length] of this.#split(offset, bytes, this.limits.maxZero, this.limits.zeroAlignment)) {
       answer = this.#attempt(await this.#run(`zero(${start}, ${length}, ${allowed})`, () => this.instance.zero!(start, length, allowed)))

@@ -110,8 +110,9 @@ export class RecordingChild implements ChildHandle {
     })
   }
 
-  resize(size: number, _options?: ResizeOptions): Promise<void> {
-    return this.#change('resize', size, 0, 0, () => ({ kind: 'resize', size }))
+  resize(size: number, options: ResizeOptions = {}): Promise<void> {
+    const zeroFill = options.zeroFill ?? true
+    return this.#change('resize', size, 0, 0, () => ({ kind: 'resize', size }), zeroFill || this.zeroInit)
   }
 
   flush(scope: FlushScope): Promise<void> {
@@ -132,7 +133,7 @@ export class RecordingChild implements ChildHandle {
     return this.file.visible.allocated
   }
 
-  #change(kind: RequestKind, offset: number, bytes: number, flags: number, make: () => Change): Promise<void> {
+  #change(kind: RequestKind, offset: number, bytes: number, flags: number, make: () => Change, gapReadsAsZeroes = this.zeroInit): Promise<void> {
     if (!this.writable) {
       this.#world.audit.breach(`${kind} at ${offset} of child '${this.name}', which it may not write to`)
       return Promise.reject(new BlockError('read-only', `Block node '${this.nodeName}' is read-only`))
@@ -142,7 +143,7 @@ export class RecordingChild implements ChildHandle {
       const before = this.file.visible.size
       const change = make()
       const start = change.kind === 'resize' ? change.size : change.offset
-      if (!this.zeroInit && start > before) this.file.change({ kind: 'fill', offset: before, bytes: start - before, value: 0xdb })
+      if (!gapReadsAsZeroes && start > before) this.file.change({ kind: 'fill', offset: before, bytes: start - before, value: 0xdb })
       entry = this.file.change(change)
     }
     const torn = () => {

@@ -9,7 +9,8 @@ import { resizeToy } from './toy-resize.ts'
 import { snapshotsOf } from './toy-snapshots.ts'
 
 export const TOY_FACETS: readonly FacetName[] = [
-  'probe', 'creation', 'measure', 'backingChild', 'extents', 'writer', 'zero', 'discard', 'resize', 'compress', 'check', 'snapshots', 'backing',
+  'probe', 'creation', 'measure', 'backingChild', 'extents', 'writer', 'zero', 'discard', 'resize', 'compress', 'check', 'snapshots',
+  'snapshots.create', 'snapshots.revert', 'snapshots.remove', 'backing', 'backing.change',
   'reopen', 'info', 'invalidate',
 ]
 

@@ -47,7 +47,7 @@ export const metadataCases: readonly Draft<FormatBench>[] = [
   },
   {
     name: 'backing name: as created, changed, removed, and read again',
-    needs: ['backing', 'backingChild', 'creation', 'writer'],
+    needs: ['backing', 'backingChild', 'creation'],
     run: async (bench) => {
       const base = new SparseBytes()
       base.write(0, bench.random.bytes(4096))
@@ -62,11 +62,10 @@ export const metadataCases: readonly Draft<FormatBench>[] = [
       check(plain.instance.backing!.named === null, 'an image without a backing file names one')
       await plain.close()
       await named('base.img')
+      if (!bench.has('backing.change')) return
       for (const to of [{ filename: 'other-directory/a longer name of a base.img', format: 'raw' }, { filename: 'b' }, null]) {
         const opened = await bench.open(image)
-        const { change } = opened.instance.backing!
-        check(change !== undefined, 'backing.change is missing on an image open for writing')
-        await opened.call('backing.change()', () => change(to))
+        await opened.call('backing.change()', () => opened.instance.backing!.change!(to))
         await checkHealth(opened, 'after backing.change')
         await opened.close()
         await named(to?.filename ?? null)
@@ -89,6 +88,8 @@ export const metadataCases: readonly Draft<FormatBench>[] = [
         check(Number.isSafeInteger(required) && required >= 0, `measure: required is ${required}`)
         check(Number.isSafeInteger(fullyAllocated) && fullyAllocated >= required, `measure: fullyAllocated ${fullyAllocated} is less than required ${required}`)
       }
+      // Its options may not fit what create makes.
+      if (bench.fixture.sample) return
       const image = await bench.createNew(size)
       const used = () => [...image.files.values()].reduce((sum, file) => sum + file.visible.size, 0)
       check(used() <= empty.required, `measure says ${empty.required} for an empty image, it takes ${used()}`)

@@ -1,10 +1,11 @@
+import type { Instance } from '@blockloom/block-driver'
 import type { Bench } from '../../bench/bench.ts'
-import { DRIVER_FACETS, INSTANCE_FACETS, type InstanceFacet } from '../../case.ts'
+import { DRIVER_FACETS, INSTANCE_FACETS, MEMBER_FACETS, type InstanceFacet } from '../../case.ts'
 import type { Draft } from '../../draft.ts'
 import { FORWARDED, memberOf, tableHas } from '../../facet-presence.ts'
 import { check } from '../../failure.ts'
 
-/** Members that each facet must have if it is there: half a facet is worse than none. */
+/** Members that each facet must have if it is there: half a facet is worse than none. The rest are facets of their own. */
 const WHOLE: Partial<Record<InstanceFacet, readonly string[]>> = {
   writer: ['write', 'flush'],
   resize: ['preallocations', 'resize'],
@@ -41,6 +42,12 @@ export const facetCases: readonly Draft<Bench>[] = [
         }
         if (listed && WHOLE[facet] === undefined) check(typeof found === 'function', `the facet '${facet}' is not a function`)
       }
+      for (const member of MEMBER_FACETS) {
+        const found = memberOf(opened.instance, member)
+        const listed = facets.includes(member)
+        check((found !== undefined) === listed, `the image ${listed ? 'lacks' : 'has'} '${member}', the fixture says otherwise`)
+        check(!listed || typeof found === 'function', `'${member}' is not a function`)
+      }
       await opened.close()
     },
   },
@@ -48,7 +55,7 @@ export const facetCases: readonly Draft<Bench>[] = [
     name: 'facets: do not change while the image is used, closed and opened again',
     run: async (bench) => {
       const image = await bench.create()
-      const present = (instance: object) => INSTANCE_FACETS.filter((facet) => (instance as Record<string, unknown>)[facet] !== undefined)
+      const present = (instance: Instance) => [...INSTANCE_FACETS, ...MEMBER_FACETS].filter((facet) => memberOf(instance, facet) !== undefined)
       const first = await bench.open(image)
       const before = present(first.instance).join()
       if (first.instance.writer) await first.write(0, bench.random.bytes(first.limits.requestAlignment))

@@ -1,5 +1,7 @@
 import type { Bench } from '../../bench/bench.ts'
+import { MEMBER_FACETS } from '../../case.ts'
 import type { Draft } from '../../draft.ts'
+import { memberOf } from '../../facet-presence.ts'
 import { check } from '../../failure.ts'
 
 /** Facets that only change something. */
@@ -13,9 +15,7 @@ export const readOnlyCases: readonly Draft<Bench>[] = [
       const { image, model } = await bench.filled()
       const opened = await bench.open(image, { readOnly: true })
       for (const facet of CHANGING) check(opened.instance[facet] === undefined, `a read-only image has '${facet}'`)
-      for (const [facet, member] of [['snapshots', 'create'], ['snapshots', 'revert'], ['snapshots', 'remove'], ['bitmaps', 'store'], ['bitmaps', 'remove'], ['backing', 'change']] as const) {
-        check((opened.instance[facet] as Record<string, unknown> | undefined)?.[member] === undefined, `a read-only image has '${facet}.${member}'`)
-      }
+      for (const member of MEMBER_FACETS) check(memberOf(opened.instance, member) === undefined, `a read-only image has '${member}'`)
       if (bench.persistent) await model.checkAll(opened, 'read-only')
       await opened.close()
     },

@@ -1,0 +1,183 @@
+import { Buffer } from 'node:buffer'
+import type { BlockNode, BlockStatus } from '@blockloom/block-core'
+
+/** @public */
+export interface CompareOptions {
+  /** Sizes have to be equal, and so does what is allocated. Default false. */
+  readonly strict?: boolean
+  /** Bytes looked at, of the longer image. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
+  /** The common part is equal; the rest of the longer image, which has to be zeroes, comes next. */
+  readonly onSizeMismatch?: () => void
+  readonly signal?: AbortSignal
+}
+
+/**
+ * What a comparison found. `offset` is where the images differ: for `content` the sector of 512 bytes, for `status`
+ * the start of a run that is allocated differently.
+ *
+ * @public
+ */
+export type CompareResult =
+  | { readonly identical: true; readonly sizesDiffer: boolean }
+  | { readonly identical: false; readonly reason: 'content' | 'status' | 'size'; readonly offset: number }
+
+/** Longest piece read at once. */
+const PIECE = 2 << 20
+
+/** Pieces in flight; each takes two buffers. */
+const PARALLEL = 4
+
+const SECTOR = 512
+
+const roundUp = (size: number): number => Math.ceil(size / SECTOR) * SECTOR
+
+/**
+ * Compares what two images read as. Holes of both are skipped, memory does not depend on the size. A shorter image
+ * counts as if zeroes followed. Sizes count in whole sectors.
+ *
+ * @throws whatever a read throws first; nothing is in flight any more by then
+ * @public
+ */
+export async function compareImages(first: BlockNode, second: BlockNode, options: CompareOptions = {}): Promise<CompareResult> {
+  const sizesDiffer = roundUp(first.size) !== roundUp(second.size)
+  if (options.strict && sizesDiffer) return { identical: false, reason: 'size', offset: Math.min(first.size, second.size) }
+  const total = Math.max(first.size, second.size)
+  const compared = new Pieces((done) => options.onProgress?.({ done, total }))
+  options.onProgress?.({ done: 0, total })
+  try {
+    const common = Math.min(first.size, second.size)
+    const status = await compareCommon(first, second, common, options, compared)
+    // What is in flight lies in front of a difference in status.
+    const found = (await compared.finish()) ?? status
+    if (found !== null) return found
+    if (first.size !== second.size) {
+      if (sizesDiffer) options.onSizeMismatch?.()
+      await compareRest(first.size > second.size ? first : second, common, options, compared)
+      const inRest = await compared.finish()
+      if (inRest !== null) return inRest
+    }
+    options.onProgress?.({ done: total, total })
+    return { identical: true, sizesDiffer }
+  } finally {
+    await compared.settled()
+  }
+}
+
+type Difference = Extract<CompareResult, { identical: false }>
+
+async function compareCommon(first: BlockNode, second: BlockNode, end: number, options: CompareOptions, compared: Pieces): Promise<Difference | null> {
+  for (let at = 0; at < end && !compared.found; ) {
+    options.signal?.throwIfAborted()
+    const a = await first.status(at, first.size - at)
+    const b = await second.status(at, second.size - at)
+    if (options.strict && !sameStatus(a, b, at, first.size, second.size)) return { identical: false, reason: 'status', offset: at }
+    const bytes = Math.min(a.bytes, b.bytes, end - at)
+    if (a.zero && b.zero) await compared.add(at, bytes, [])
+    else if (a.zero || b.zero) await addPieces(at, bytes, [a.zero ? second : first], compared, options.signal)
+    else await addPieces(at, bytes, [first, second], compared, options.signal)
+    at += bytes
+  }
+  return null
+}
+
+async function compareRest(longer: BlockNode, from: number, options: CompareOptions, compared: Pieces): Promise<void> {
+  for (let at = from; at < longer.size && !compared.found; ) {
+    options.signal?.throwIfAborted()
+    const status = await longer.status(at, longer.size - at)
+    if (status.zero) await compared.add(at, status.bytes, [])
+    else await addPieces(at, status.bytes, [longer], compared, options.signal)
+    at += status.bytes
+  }
+}
+
+async function addPieces(offset: number, bytes: number, nodes: readonly BlockNode[], compared: Pieces, signal: AbortSignal | undefined): Promise<void> {
+  for (let done = 0; done < bytes && !compared.found; done += PIECE) {
+    signal?.throwIfAborted()
+    await compared.add(offset + done, Math.min(PIECE, bytes - done), nodes)
+  }
+}
+
+/** Strict comparison is about what the reference calls the status flags; that a run ends with its image is one of them. */
+function sameStatus(a: BlockStatus, b: BlockStatus, at: number, sizeA: number, sizeB: number): boolean {
+  return (
+    a.data === b.data && a.zero === b.zero && a.allocated === b.allocated && a.encoded === b.encoded &&
+    (a.host === undefined) === (b.host === undefined) &&
+    (at + a.bytes === sizeA) === (at + b.bytes === sizeB)
+  )
+}
+
+interface Piece {
+  readonly end: number
+  readonly result: Promise<number | null>
+}
+
+/** Pieces being compared; results are taken in order, so that the first difference is the one that is found. */
+class Pieces {
+  readonly #report: (done: number) => void
+  readonly #queue: Piece[] = []
+  readonly #buffers: Uint8Array[] = []
+  #difference: Difference | null = null
+
+  constructor(report: (done: number) => void) {
+    this.#report = report
+  }
+
+  get found(): boolean {
+    return this.#difference !== null
+  }
+
+  /** Compares two nodes, or one with zeroes, or (none) counts the piece as equal. */
+  async add(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<void> {
+    while (this.#queue.length >= PARALLEL) await this.#takeOne()
+    if (this.found) return
+    const result = nodes.length === 0 ? Promise.resolve(null) : this.#compare(offset, bytes, nodes)
+    // A failure is thrown when its turn comes.
+    result.catch(() => undefined)
+    this.#queue.push({ end: offset + bytes, result })
+  }
+
+  async finish(): Promise<Difference | null> {
+    while (this.#queue.length > 0) await this.#takeOne()
+    return this.#difference
+  }
+
+  /** Nothing is in flight afterwards. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#queue.map(({ result }) => result))
+  }
+
+  async #takeOne(): Promise<void> {
+    const piece = this.#queue[0]!
+    const offset = await piece.result
+    this.#queue.shift()
+    if (this.#difference !== null) return
+    if (offset === null) this.#report(piece.end)
+    else this.#difference = { identical: false, reason: 'content', offset }
+  }
+
+  /** Offset of the first sector that differs, or null. */
+  async #compare(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<number | null> {
+    const buffers = nodes.map(() => this.#buffers.pop() ?? new Uint8Array(PIECE))
+    const parts = buffers.map((buffer) => buffer.subarray(0, bytes))
+    const reads = await Promise.allSettled(nodes.map((node, i) => node.read(offset, parts[i]!)))
+    for (const read of reads) if (read.status === 'rejected') throw read.reason
+    const at = firstDifference(parts[0]!, parts[1] ?? null)
+    this.#buffers.push(...buffers)
+    return at === null ? null : offset + at
+  }
+}
+
+const ZEROES = Buffer.alloc(64 * 1024)
+
+function firstDifference(a: Uint8Array, b: Uint8Array | null): number | null {
+  const one = Buffer.from(a.buffer, a.byteOffset, a.length)
+  const differs = (from: number, to: number): boolean =>
+    b === null ? one.compare(ZEROES, 0, to - from, from, to) !== 0 : one.compare(b, from, to, from, to) !== 0
+  for (let block = 0; block < a.length; block += ZEROES.length) {
+    const end = Math.min(a.length, block + ZEROES.length)
+    if (!differs(block, end)) continue
+    for (let sector = block; sector < end; sector += SECTOR) if (differs(sector, Math.min(end, sector + SECTOR))) return sector
+  }
+  return null
+}

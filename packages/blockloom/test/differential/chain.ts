@@ -1,0 +1,43 @@
+import { statSync } from 'node:fs'
+import { join } from 'node:path'
+import { creationOptions, type Layer } from './layer.ts'
+import { writeSources } from './content.ts'
+
+/** The files of a backing chain in a folder. */
+export class Chain {
+  readonly folder: string
+  readonly layers: readonly Layer[]
+
+  constructor(folder: string, layers: readonly Layer[]) {
+    this.folder = folder
+    this.layers = layers
+    writeSources(folder)
+  }
+
+  file(layer: number): string {
+    return join(this.folder, `layer-${layer}.${this.layers[layer]!.format}`)
+  }
+
+  dataFile(layer: number): string {
+    return join(this.folder, `layer-${layer}.data`)
+  }
+
+  get top(): number {
+    return this.layers.length - 1
+  }
+
+  /** What `create` is told about a layer. */
+  creation(layer: number): Record<string, string> {
+    const below = this.layers[layer - 1]
+    return {
+      ...creationOptions(this.layers[layer]!, this.dataFile(layer)),
+      ...(below === undefined ? {} : { backing_file: this.file(layer - 1), backing_fmt: below.format }),
+    }
+  }
+
+  /** Changes when somebody writes to a layer. */
+  stamp(layer: number): string {
+    const { mtimeNs, size } = statSync(this.file(layer), { bigint: true })
+    return `${mtimeNs} ${size}`
+  }
+}

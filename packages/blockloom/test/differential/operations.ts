@@ -1,0 +1,168 @@
+import { SeededRandom } from '@blockloom/oracle'
+import type { Content } from './content.ts'
+import { randomLayer, type Layer } from './layer.ts'
+import { discardedRange } from './model.ts'
+
+/** Something that changes what the guest sees. */
+export type Change =
+  | { readonly kind: 'write'; readonly offset: number; readonly bytes: number; readonly content: Content }
+  | { readonly kind: 'compressed'; readonly offset: number; readonly bytes: number; readonly content: Content }
+  | { readonly kind: 'zero'; readonly offset: number; readonly bytes: number; readonly unmap: boolean }
+  | { readonly kind: 'discard'; readonly offset: number; readonly bytes: number }
+  | { readonly kind: 'resize'; readonly size: number }
+
+export type Operation = Change | { readonly kind: 'flush' } | { readonly kind: 'read'; readonly offset: number; readonly bytes: number }
+
+/** What happens to one layer between opening and closing it. */
+export interface Session {
+  readonly layer: number
+  readonly operations: readonly Operation[]
+}
+
+/** A backing chain that grows, and what is done to it. Only the top is written. */
+export interface Sequence {
+  readonly seed: number
+  readonly layers: readonly Layer[]
+  readonly sessions: readonly Session[]
+}
+
+/**
+ * Makes the sequence of a seed: always the same.
+ *
+ * @param reference - leave out what the reference cannot do: compressed writes to allocated clusters, which it refuses,
+ * and compressed writes after a compressed cluster has been dropped in the same session. Its allocator (7.2) goes on
+ * filling the host cluster of the last compressed write, even if that was freed and has become something else.
+ */
+export function randomSequence(seed: number, reference: boolean): Sequence {
+  const random = new SeededRandom(seed)
+  const layers: Layer[] = []
+  const sessions: Session[] = []
+  const depth = random.pick([1, 1, 2, 3])
+  for (let i = 0; i < depth; i++) {
+    const layer = randomLayer(random, seed + 5 * i, layers[i - 1] ?? null, i === 0 && depth > 1)
+    layers.push(layer)
+    const maker = new OperationMaker(random, layer, i > 0, reference)
+    const parts = random.pick([1, 2, 3])
+    for (let part = 0; part < parts; part++) {
+      maker.reopened()
+      sessions.push({ layer: i, operations: Array.from({ length: 3 + random.below(Math.floor(36 / parts / depth)) }, () => maker.next()) })
+    }
+  }
+  return { seed, layers, sessions }
+}
+
+/** Random operations on one layer, most of them near places where something happened before. */
+export class OperationMaker {
+  readonly #random: SeededRandom
+  readonly #layer: Layer
+  readonly #hasBacking: boolean
+  readonly #places: readonly number[]
+  readonly #reference: boolean
+  /** Clusters that the reference refuses to write compressed. */
+  readonly #allocated = new Set<number>()
+  /** Clusters written compressed since the image was opened. */
+  readonly #compressedHere = new Set<number>()
+  #dropped = false
+  #size: number
+  #resizes = 0
+
+  constructor(random: SeededRandom, layer: Layer, hasBacking: boolean, reference: boolean) {
+    this.#random = random
+    this.#reference = reference
+    this.#layer = layer
+    this.#hasBacking = hasBacking
+    this.#size = layer.size
+    this.#places = [0, layer.size, ...Array.from({ length: 3 }, () => random.below(layer.size))]
+  }
+
+  reopened(): void {
+    this.#compressedHere.clear()
+    this.#dropped = false
+  }
+
+  next(): Operation {
+    const dice = this.#random.next()
+    const raw = this.#layer.format === 'raw'
+    if (dice < 0.42) return this.#note({ kind: 'write', ...this.#range(), content: this.#content() })
+    if (dice < 0.57) return this.#note({ kind: 'zero', ...this.#range(), unmap: this.#random.chance(0.5) })
+    if (dice < 0.67) return raw ? { kind: 'flush' } : this.#note({ kind: 'discard', ...this.#range() })
+    if (dice < 0.8) return this.#compressed() ?? this.#note({ kind: 'write', ...this.#range(), content: 'text' })
+    if (dice < 0.83) return this.#resize() ?? { kind: 'flush' }
+    if (dice < 0.87) return { kind: 'flush' }
+    return { kind: 'read', ...this.#range() }
+  }
+
+  /** A range inside the image, from one byte to several clusters, mostly at edges of clusters or subclusters. */
+  #range(): { readonly offset: number; readonly bytes: number } {
+    const random = this.#random
+    const from = Math.min(this.#position(), this.#size - 1)
+    let bytes: number
+    if (random.chance(0.45)) bytes = Math.abs(this.#position() - from)
+    else if (random.chance(0.5)) bytes = 1 + random.below(4096)
+    else bytes = 1 + random.below(this.#longest())
+    return { offset: from, bytes: Math.max(1, Math.min(bytes, this.#longest(), this.#size - from)) }
+  }
+
+  #longest(): number {
+    const { clusterSize } = this.#layer
+    return clusterSize <= 65536 ? Math.max(16384, clusterSize * 5) : clusterSize * 1.5
+  }
+
+  #position(): number {
+    const random = this.#random
+    const { clusterSize, extendedL2 } = this.#layer
+    const grain = random.pick([clusterSize, extendedL2 ? clusterSize / 32 : clusterSize, 512])
+    const near = random.chance(0.7) ? random.pick(this.#places) + (random.below(7) - 3) * clusterSize : random.below(this.#size)
+    const edge = Math.round(near / grain) * grain + random.pick([0, 0, 0, -1, 1, 512, random.below(grain)])
+    return Math.max(0, Math.min(this.#size, edge))
+  }
+
+  #content(): Content {
+    return this.#random.pick([1 + this.#random.below(255), 1 + this.#random.below(255), 'noise', 'text', 0])
+  }
+
+  #compressed(): Operation | null {
+    const { clusterSize, format, dataFile } = this.#layer
+    if (format === 'raw' || dataFile !== 'none' || (this.#reference && this.#dropped)) return null
+    const first = Math.floor(Math.min(this.#position(), this.#size - 1) / clusterSize)
+    const most = clusterSize > 262144 ? 1 : 1 + this.#random.below(4)
+    let count = 0
+    while (count < most && (first + count) * clusterSize < this.#size && (!this.#reference || !this.#allocated.has(first + count))) count++
+    if (count === 0) return null
+    const offset = first * clusterSize
+    return this.#note({ kind: 'compressed', offset, bytes: Math.min(count * clusterSize, this.#size - offset), content: this.#random.pick([this.#random.below(256), 'text', 'text', 'noise']) })
+  }
+
+  #resize(): Operation | null {
+    if (this.#layer.format === 'raw' || this.#layer.dataFile === 'raw' || this.#resizes === 2) return null
+    this.#resizes++
+    const by = 512 * (1 + this.#random.below(Math.floor(this.#layer.size / 2048)))
+    // Version 2 has no zeroes to hide a longer backing file with; the reference refuses to grow it then.
+    const mayGrow = this.#layer.version === 3 || !this.#hasBacking
+    this.#size = mayGrow && this.#random.chance(0.6) ? this.#size + by : this.#shrunk(this.#size - by)
+    for (const cluster of this.#compressedHere) if ((cluster + 1) * this.#layer.clusterSize > this.#size) this.#dropped = true
+    return { kind: 'resize', size: this.#size }
+  }
+
+  /** The reference keeps what it cuts off inside a cluster, and shows it again when the image grows. */
+  #shrunk(size: number): number {
+    const { clusterSize } = this.#layer
+    return this.#reference ? Math.max(clusterSize, size - (size % clusterSize)) : Math.max(512, size)
+  }
+
+  /** Keeps track of what is allocated. */
+  #note<T extends Exclude<Change, { readonly kind: 'resize' }>>(change: T): T {
+    const { clusterSize } = this.#layer
+    const { offset, bytes, kind } = change
+    for (let cluster = Math.floor(offset / clusterSize); cluster * clusterSize < offset + bytes; cluster++) {
+      if (kind === 'compressed') this.#compressedHere.add(cluster)
+      else if (this.#compressedHere.has(cluster)) this.#dropped = true
+      if (kind !== 'discard') this.#allocated.add(cluster)
+    }
+    if (kind === 'discard') {
+      const range = discardedRange(this.#layer, this.#hasBacking, this.#size, offset, bytes)
+      for (let at = range?.from ?? 0; at < (range?.to ?? 0); at += clusterSize) this.#allocated.delete(at / clusterSize)
+    }
+    return change
+  }
+}

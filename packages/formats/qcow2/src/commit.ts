@@ -1,0 +1,73 @@
+import type { ChildHandle } from '@blockloom/block-driver'
+import type { Qcow2Writer } from './writer.ts'
+
+/**
+ * Writes all changed metadata, in the order that keeps the image valid whatever part of it reaches the disk:
+ *
+ * 1. refcount blocks; then, behind a flush, the refcount table entries of new ones
+ * 2. a flush: refcounts and all guest data so far are stable, the data file's too
+ * 3. L2 tables; then, behind a flush, the L1 entries of new ones
+ * 4. a flush: from here on nothing on disk points to the clusters that were dropped
+ * 5. not waited for: when all requests that may still use those clusters are over, they become free
+ *
+ * Everything is copied at the start, in one turn: what a copied table points to has its refcount in the copies too.
+ * Changes made meanwhile are for the next commit. A failure makes dirty again what was not written.
+ *
+ * @param stable - flush at the end even if there was nothing to write
+ * @internal
+ */
+export async function commit(writer: Qcow2Writer, stable: boolean): Promise<void> {
+  using _turn = writer.structure.tryAcquire() ?? (await writer.structure.acquire())
+  await commitLocked(writer, stable)
+}
+
+/** {@link commit} for those who hold the structure mutex. @internal */
+export async function commitLocked(writer: Qcow2Writer, stable: boolean): Promise<void> {
+  const { image, refcounts, frees } = writer
+  const { file, l1, l2Cache } = image
+  const dropped = frees.take()
+  let l1Writes = l1.takeDirty()
+  const tables = l2Cache.takeDirty()
+  let tableWrites = refcounts.takeDirtyTable()
+  const blocks = refcounts.cache.takeDirty()
+  let tablesTaken = true
+  try {
+    const hasTables = !tables.empty || l1Writes.length > 0
+    await blocks.write()
+    if (tableWrites.length > 0) {
+      await file.flush('stable')
+      await writeAll(file, tableWrites)
+      tableWrites = []
+    }
+    if (hasTables) {
+      await flushAll(writer)
+      tablesTaken = false
+      await tables.write()
+      if (l1Writes.length > 0) {
+        await file.flush('stable')
+        await writeAll(file, l1Writes)
+        l1Writes = []
+      }
+      await file.flush('stable')
+    } else if (stable || dropped.length > 0) {
+      await flushAll(writer)
+    }
+  } catch (error) {
+    frees.giveBack(dropped)
+    throw error
+  } finally {
+    if (tablesTaken) tables.restore()
+    l1.giveBack(l1Writes)
+    refcounts.giveBackTable(tableWrites)
+  }
+  writer.freeLater(dropped)
+}
+
+async function flushAll(writer: Qcow2Writer): Promise<void> {
+  const { file, dataFile } = writer.image
+  await Promise.all(dataFile === null || dataFile === file ? [file.flush('stable')] : [file.flush('stable'), dataFile.flush('stable')])
+}
+
+async function writeAll(file: ChildHandle, writes: readonly { readonly offset: number; readonly bytes: Uint8Array }[]): Promise<void> {
+  for (const { offset, bytes } of writes) await file.write(offset, bytes)
+}

@@ -1,0 +1,77 @@
+import type { ChildHandle } from '@blockloom/block-driver'
+import type { Qcow2Image } from './image.ts'
+import { readGuest, settle, settleAll } from './read.ts'
+
+/** Up to this many bytes are put together in memory and written at once; above, the parts are written on their own. */
+const MERGE_BYTES = 256 * 1024
+
+/** A write to clusters that nobody reads from yet. @internal */
+export interface CowWrite {
+  /** Guest offset of `data`. */
+  readonly at: number
+  readonly data: Uint8Array
+  /** Guest offsets: what lies between them and `data` keeps its contents. */
+  readonly cowStart: number
+  readonly cowEnd: number
+  /** Host offset of `cowStart`. */
+  readonly host: number
+  /** The host clusters read as zeroes. */
+  readonly virgin: boolean
+}
+
+/**
+ * Writes data and, around it, what the guest could read there before.
+ *
+ * @internal
+ */
+export async function writeWithCow(image: Qcow2Image, write: CowWrite): Promise<void> {
+  const dataFile = image.dataFile!
+  const { at, data, cowStart, cowEnd, host, virgin } = write
+  const end = at + data.length
+  const headIsZero = cowStart === at || readsAsZero(image, cowStart, at)
+  const tailIsZero = cowEnd === end || readsAsZero(image, end, cowEnd)
+  // Where nothing was ever stored, zeroes need not be written.
+  const from = virgin && headIsZero ? at : cowStart
+  const to = virgin && tailIsZero ? end : cowEnd
+  if (from === at && to === end) {
+    await dataFile.write(host + (at - cowStart), data)
+    return
+  }
+  if (to - from <= MERGE_BYTES) {
+    const merged = new Uint8Array(to - from)
+    const reads: Promise<void>[] = []
+    if (!headIsZero) reads.push(settle(readGuest(image, image.mapper, from, merged.subarray(0, at - from))))
+    if (!tailIsZero) reads.push(settle(readGuest(image, image.mapper, end, merged.subarray(end - from))))
+    merged.set(data, at - from)
+    await settleAll(reads)
+    await dataFile.write(host + (from - cowStart), merged)
+    return
+  }
+  await settleAll([
+    settle(dataFile.write(host + (at - cowStart), data)),
+    settle(copy(image, dataFile, from, at, host + (from - cowStart), headIsZero)),
+    settle(copy(image, dataFile, end, to, host + (end - cowStart), tailIsZero)),
+  ])
+}
+
+async function copy(image: Qcow2Image, dataFile: ChildHandle, from: number, to: number, host: number, isZero: boolean): Promise<void> {
+  if (from === to) return
+  if (isZero) {
+    await dataFile.zero(host, to - from)
+    return
+  }
+  const old = new Uint8Array(to - from)
+  await readGuest(image, image.mapper, from, old)
+  await dataFile.write(host, old)
+}
+
+/** True if a range is known to be zeroes without reading it. */
+function readsAsZero(image: Qcow2Image, from: number, to: number): boolean {
+  const { mapper, backing } = image
+  for (let at = from; at < to; at += mapper.bytes) {
+    if (!mapper.lookup(at, to)) return false
+    const isZero = mapper.kind === 'zero' || mapper.kind === 'zero-alloc' || (mapper.kind === 'absent' && backing.current === null)
+    if (!isZero) return false
+  }
+  return true
+}

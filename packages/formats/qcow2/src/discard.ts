@@ -1,0 +1,44 @@
+import { RequestFlag, type Attempt } from '@blockloom/block-driver'
+import { changeEntries } from './change-entries.ts'
+import { unmapDataFile } from './data-file-zero.ts'
+import { dropEntry } from './link.ts'
+import { classifyCluster, setL2Entry } from './on-disk/l2.ts'
+import type { Qcow2Writer } from './writer.ts'
+import { zeroGuest, zeroPlain } from './zero.ts'
+
+/**
+ * Gives up whole clusters; a last one that reaches past the end of the disk counts as whole.
+ *
+ * In version 3 they read as zeroes afterwards, in version 2 as the backing file. Their space becomes free, and is
+ * discarded in the file if the options say so, once the tables that dropped it are stable.
+ *
+ * @internal
+ */
+export async function discardGuest(writer: Qcow2Writer, offset: number, bytes: number): Promise<Attempt> {
+  const { image } = writer
+  const { clusterSize, geometry, context } = image
+  if (image.header.features.rawExternalData) return zeroGuest(writer, offset, bytes, RequestFlag.MAY_UNMAP)
+  const end = offset + bytes === image.header.size ? Math.ceil((offset + bytes) / clusterSize) * clusterSize : offset + bytes
+  const hasBacking = image.backing.current !== null
+  await changeEntries(
+    writer,
+    offset,
+    end,
+    (slice, index, count) => {
+      for (let i = index; i < index + count; i++) {
+        const kind = classifyCluster(context, slice.view.getUint32(i * geometry.l2EntrySize), slice.view.getUint32(i * geometry.l2EntrySize + 4))
+        if (image.version < 3) {
+          dropEntry(writer, slice, i, 'request')
+          setL2Entry(geometry, slice.view, i, 0, false, false)
+        } else if (hasBacking || kind !== 'unallocated') {
+          zeroPlain(writer, slice, i, 'request')
+        }
+      }
+    },
+    {
+      skipMissing: image.version < 3 || !hasBacking,
+      ...(image.externalData && image.options['pass-discard-request'] ? { claim: (at: number, to: number) => unmapDataFile(image, at, to) } : {}),
+    },
+  )
+  return 'done'
+}

@@ -1,0 +1,128 @@
+import { BlockError, ChildRole, type ChildHandle, type ChildSlot, type OpenContext } from '@blockloom/block-driver'
+import { TableCache } from '@blockloom/driver-kit'
+import { zlibRaw, zstd } from '@blockloom/driver-kit/codecs'
+import { cacheSizes } from './cache-sizes.ts'
+import { CompressedReader } from './compressed-read.ts'
+import { Corruption } from './corruption.ts'
+import { updateHeader } from './header-update.ts'
+import type { Qcow2Image } from './image.ts'
+import { L1Table } from './l1-table.ts'
+import { Mapper } from './mapper.ts'
+import { decodeHeaderArea, type DecodedHeaderArea } from './on-disk/header-area.ts'
+import { readClusterSize } from './on-disk/header-decode.ts'
+import { HEADER_FIELDS } from './on-disk/header.ts'
+import type { Qcow2Options } from './options.ts'
+
+/** The first read: the fixed header, and extensions of usual length. */
+const FIRST_READ = 4096
+
+const NO_CHILD: ChildSlot = Object.freeze({ current: null })
+
+/**
+ * Reads what is needed before the first request: the header and the active L1 table; opens the children that the
+ * image names.
+ *
+ * @param relieve - makes entries of the L2 cache clean
+ * @internal
+ */
+export async function openImage(context: OpenContext<Qcow2Options>, relieve: () => Promise<void>): Promise<Qcow2Image> {
+  const { mode, options } = context
+  const file = await context.child('file', { role: ChildRole.DATA + ChildRole.METADATA + ChildRole.PRIMARY })
+  const area = await readHeaderArea(file, mode.forCheck)
+  const { header, geometry } = area
+  assertUsable(area, context)
+  const sizes = cacheSizes(options, geometry, header.size)
+  const externalData = header.features.externalData
+  const dataFile = await openDataFile(context, area, file)
+  const backing = await openBacking(context, area)
+
+  const l1Bytes = new Uint8Array(header.l1Entries * 8)
+  if (l1Bytes.length > 0) await file.read(header.l1Offset, l1Bytes)
+
+  const mark = mode.readOnly || header.version < 3 ? null : () => setCorruptBit(image)
+  const corruption = new Corruption(mark, (message) => context.warn(message))
+  const codec = header.compressionType === 'zstd' ? zstd() : zlibRaw()
+  const l2Cache = new TableCache({ child: file, entrySize: sizes.l2EntryBytes, maxBytes: sizes.l2Bytes, relieve })
+  const l1 = new L1Table(header.l1Offset, l1Bytes)
+  const l2Context = { extendedL2: geometry.extendedL2, externalData }
+  const image: Qcow2Image = {
+    area,
+    get header() {
+      return this.area.header
+    },
+    version: header.version,
+    geometry,
+    clusterSize: geometry.clusterSize,
+    context: l2Context,
+    mode,
+    options,
+    file,
+    dataFile,
+    externalData,
+    backing,
+    codec,
+    corruption,
+    l1,
+    l2Cache,
+    mapper: new Mapper({ geometry, context: l2Context, version: header.version, l2Cache, corruption }, l1),
+    compressed: new CompressedReader(geometry, file, codec),
+    warn: (message) => context.warn(message),
+  }
+  return image
+}
+
+async function readHeaderArea(file: ChildHandle, forCheck: boolean): Promise<DecodedHeaderArea> {
+  const first = new Uint8Array(FIRST_READ)
+  await file.read(0, first)
+  const clusterSize = readClusterSize(first)
+  const cluster = clusterSize <= FIRST_READ ? first.subarray(0, clusterSize) : new Uint8Array(clusterSize)
+  if (clusterSize > FIRST_READ) await file.read(0, cluster)
+  return decodeHeaderArea(cluster, { purpose: forCheck ? 'check' : 'open' })
+}
+
+function assertUsable(area: DecodedHeaderArea, context: OpenContext<Qcow2Options>): void {
+  const { features, encryption } = area.header
+  if (encryption !== 'none') {
+    const name = encryption === 'luks' ? 'LUKS' : 'AES'
+    throw new BlockError('unsupported', `Images with ${name} encryption are not supported`, { detail: { field: 'crypt_method' } })
+  }
+  if (context.mode.readOnly || context.mode.forCheck) return
+  if (features.corrupt) {
+    throw new BlockError('read-only', 'qcow2: Image is corrupt; cannot be opened read/write', { errno: 'EACCES', detail: { field: 'incompatible_features' } })
+  }
+  if (features.dirty) {
+    throw new BlockError('read-only', 'qcow2: Image is dirty: its refcounts must be rebuilt by a check with repair before it can be opened read/write', {
+      errno: 'EACCES',
+      detail: { field: 'incompatible_features' },
+    })
+  }
+}
+
+async function openDataFile(context: OpenContext<Qcow2Options>, area: DecodedHeaderArea, file: ChildHandle): Promise<ChildHandle | null> {
+  const role = ChildRole.DATA
+  if (!area.header.features.externalData) {
+    const given = await context.optionalChild('data-file', { role })
+    if (given.current === null) return file
+    throw new BlockError('invalid', "'data-file' can only be set for images with an external data file", { detail: { option: 'data-file' } })
+  }
+  if (context.mode.noIo) return null
+  const filename = area.extensions.dataFile
+  if (filename !== null) return context.child('data-file', { role, fromImage: { filename } })
+  const given = await context.optionalChild('data-file', { role })
+  if (given.current !== null) return given.current
+  throw new BlockError('invalid', "'data-file' is required for this image", { detail: { option: 'data-file' } })
+}
+
+async function openBacking(context: OpenContext<Qcow2Options>, area: DecodedHeaderArea): Promise<ChildSlot> {
+  if (context.mode.noBacking) return NO_CHILD
+  const role = ChildRole.COW
+  const filename = area.backingFile
+  // Without a name in the image too: one can be given, or attached later.
+  if (filename === null || filename === '') return context.optionalChild('backing', { role })
+  const format = area.extensions.backingFormat
+  return context.optionalChild('backing', { role, fromImage: format === null || format === '' ? { filename } : { filename, format } })
+}
+
+async function setCorruptBit(image: Qcow2Image): Promise<void> {
+  await updateHeader(image, HEADER_FIELDS.incompatible, { features: { ...image.header.features, corrupt: true } })
+}

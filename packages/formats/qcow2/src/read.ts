@@ -1,0 +1,89 @@
+import { BlockError, type ChildHandle, type ChildSlot } from '@blockloom/block-driver'
+import type { CompressedReader } from './compressed-read.ts'
+import type { Mapper } from './mapper.ts'
+
+/** What reading needs of an image. @internal */
+export interface ReadSource {
+  readonly clusterSize: number
+  /** Where guest clusters are; null if the image was opened for metadata only. */
+  readonly dataFile: ChildHandle | null
+  readonly backing: ChildSlot
+  readonly compressed: CompressedReader
+}
+
+/**
+ * Reads guest bytes through a mapper.
+ *
+ * Each run is one request to one child, straight into the caller's buffer, and all runs are in flight together. If
+ * everything is one run and its L2 slice is cached, that request's own promise is returned.
+ *
+ * @internal
+ */
+export function readGuest(source: ReadSource, mapper: Mapper, offset: number, into: Uint8Array): Promise<void> {
+  try {
+    if (mapper.lookup(offset, offset + into.length) && mapper.bytes === into.length) return readRun(source, mapper, offset, into)
+  } catch (error) {
+    return Promise.reject(error)
+  }
+  return readRuns(source, mapper, offset, into)
+}
+
+async function readRuns(source: ReadSource, mapper: Mapper, offset: number, into: Uint8Array): Promise<void> {
+  const requests: Promise<void>[] = []
+  try {
+    for (let done = 0; done < into.length; ) {
+      const at = offset + done
+      while (!mapper.lookup(at, offset + into.length)) await mapper.load(at)
+      const { kind, bytes } = mapper
+      if (kind === 'zero' || kind === 'zero-alloc') into.fill(0, done, done + bytes)
+      else requests.push(settle(readRun(source, mapper, at, into.subarray(done, done + bytes))))
+      done += bytes
+    }
+  } catch (error) {
+    requests.push(Promise.reject(error))
+  }
+  await settleAll(requests)
+}
+
+/** Reads the run that the mapper has just found; it starts at guest offset `at` and is as long as `into`. */
+function readRun(source: ReadSource, mapper: Mapper, at: number, into: Uint8Array): Promise<void> {
+  switch (mapper.kind) {
+    case 'data':
+      return (source.dataFile ?? noDataFile()).read(mapper.host, into)
+    case 'zero':
+    case 'zero-alloc':
+      into.fill(0)
+      return DONE
+    case 'absent': {
+      const backing = source.backing.current
+      if (backing !== null) return backing.read(at, into)
+      into.fill(0)
+      return DONE
+    }
+    case 'compressed':
+      return source.compressed.read(mapper.hi, mapper.lo, at % source.clusterSize, into)
+  }
+}
+
+const DONE: Promise<void> = Promise.resolve()
+
+function noDataFile(): never {
+  throw new BlockError('unsupported', 'The image was opened for its metadata only; its data file is not open')
+}
+
+/** Marks a rejection as handled: {@link settleAll} reports it later. @internal */
+export function settle<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
+}
+
+/** Waits until all have ended, then throws the first error in the order given: nothing still touches the buffers. @internal */
+export async function settleAll(requests: readonly Promise<unknown>[]): Promise<void> {
+  if (requests.length === 0) return
+  if (requests.length === 1) {
+    await requests[0]
+    return
+  }
+  const results = await Promise.allSettled(requests)
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}

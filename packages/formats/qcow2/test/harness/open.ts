@@ -1,0 +1,49 @@
+import type { ChildHandle, ChildRequest, ChildSlot, Instance, OpenContext, OpenMode } from '@blockloom/block-driver'
+import { parseOptions } from '@blockloom/block-driver'
+import { qcow2, qcow2Options, type Qcow2Options } from '../../src/index.ts'
+
+export interface OpenInit {
+  readonly file: ChildHandle
+  readonly backing?: ChildHandle | null
+  readonly dataFile?: ChildHandle
+  readonly mode?: Partial<OpenMode>
+  readonly options?: Readonly<Record<string, unknown>>
+  readonly warnings?: string[]
+  readonly requests?: { readonly name: string; readonly request: ChildRequest }[]
+}
+
+/** An open context made of given children. */
+export function contextOf(init: OpenInit): OpenContext<Qcow2Options> {
+  const children: Readonly<Record<string, ChildHandle | null | undefined>> = { file: init.file, backing: init.backing, 'data-file': init.dataFile }
+  return {
+    options: parseOptions(qcow2Options, init.options ?? {}) as Qcow2Options,
+    mode: { readOnly: false, noIo: false, noBacking: false, forCheck: false, ...init.mode },
+    nodeName: 'test',
+    clock: { now: () => 0, sleep: () => Promise.reject(new Error('nobody sleeps here')) },
+    signal: undefined,
+    async child(name, request) {
+      init.requests?.push({ name, request })
+      const child = children[name]
+      if (child === undefined || child === null) throw new Error(`no child ${name}`)
+      return child
+    },
+    async optionalChild(name, request): Promise<ChildSlot> {
+      init.requests?.push({ name, request })
+      return { current: children[name] ?? null }
+    },
+    warn: (message) => init.warnings?.push(message),
+  }
+}
+
+/** Opens an image as the graph would, without the graph. */
+export async function openQcow2(init: OpenInit): Promise<Instance> {
+  return (await qcow2.open(contextOf(init) as OpenContext<never>)) as Instance
+}
+
+/** Reads the whole disk in requests of `step` bytes. */
+export async function readAll(image: Instance, step = 1 << 20): Promise<Uint8Array> {
+  const size = await image.size()
+  const all = new Uint8Array(size)
+  for (let at = 0; at < size; at += step) await image.read(at, all.subarray(at, Math.min(size, at + step)), 0)
+  return all
+}

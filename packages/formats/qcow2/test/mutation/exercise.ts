@@ -1,0 +1,161 @@
+import { createGraph, type BlockNode } from '@blockloom/block-core'
+import { isBlockError } from '@blockloom/block-driver'
+import { raw } from '@blockloom/format-raw'
+import { SeededRandom } from '@blockloom/oracle'
+import { qcow2 } from '../../src/index.ts'
+import { decodeHeaderArea } from '../../src/on-disk/header-area.ts'
+import type { Sample } from './corpus.ts'
+import { MutantFiles, mutantDriver } from './mutant-disk.ts'
+import { mutate } from './mutate.ts'
+import { regionsOf, type Region } from './regions.ts'
+
+/** What is done to mutants. */
+export type Mode = 'read' | 'write'
+
+interface Target extends Sample {
+  readonly regions: readonly Region[]
+  readonly clusterSize: number
+}
+
+/** Samples and where to damage them. */
+export function targetsOf(samples: readonly Sample[]): Target[] {
+  return samples.map((sample) => ({ ...sample, regions: regionsOf(sample.image), clusterSize: decodeHeaderArea(sample.image).geometry.clusterSize }))
+}
+
+/** Mutant number `seed`: which sample it is made of and its bytes. The same for ever. */
+export function makeMutant(targets: readonly Target[], seed: number): { readonly target: Target; readonly image: Uint8Array; readonly random: SeededRandom } {
+  const random = new SeededRandom(seed * 7919 + 1)
+  const target = targets[seed % targets.length]!
+  return { target, image: mutate(random, target.image, target.regions, target.clusterSize), random }
+}
+
+/** How it went with a mutant. */
+export interface Outcome {
+  readonly opened: boolean
+  /** BlockErrors after opening. */
+  readonly refused: number
+  readonly largestRequest: number
+}
+
+const MIB = 1 << 20
+
+/** Does everything with a mutant that its facets allow. Throws what is not a BlockError. */
+export async function exercise(targets: readonly Target[], seed: number, mode: Mode): Promise<Outcome> {
+  const { target, image, random } = makeMutant(targets, seed)
+  const files = new MutantFiles({ image, backing: target.backing, data: target.dataFile })
+  const graph = createGraph({ drivers: [qcow2, raw, mutantDriver(files)] })
+  let refused = 0
+  const attempt = async <T>(work: () => T | Promise<T>): Promise<T | undefined> => {
+    try {
+      return await work()
+    } catch (error) {
+      const named = isBlockError(error) && error.message !== '' && typeof error.code === 'string'
+      if (!named) throw error
+      refused++
+      return undefined
+    }
+  }
+  const file = (name: string) => ({ driver: 'mutant', name })
+  // Without these the gate is asked, which denies.
+  const children = {
+    ...(target.backing !== undefined && random.chance(0.8) ? { backing: { driver: 'raw', file: file('backing') } } : {}),
+    ...(target.dataFile !== undefined && random.chance(0.9) ? { 'data-file': file('data') } : {}),
+  }
+  const how = { readOnly: mode === 'read', unmap: true, noIo: random.chance(0.05), forCheck: random.chance(0.25) }
+  const node = await attempt(() => graph.openSpec({ driver: 'qcow2', file: file('image'), ...children }, how))
+  if (node !== undefined) {
+    if (mode === 'write') await change(node, random, attempt)
+    await look(node, random, attempt)
+    await attempt(() => node.close())
+  }
+  await attempt(() => graph.close())
+  if (files.allocated > image.length + 96 * MIB) throw new RangeError(`the files take ${files.allocated} bytes`)
+  return { opened: node !== undefined, refused, largestRequest: files.largest }
+}
+
+type Attempt = <T>(work: () => T | Promise<T>) => Promise<T | undefined>
+
+async function look(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
+  for (const offset of [0, random.below(node.size + 1), Math.max(0, node.size - 9000)]) {
+    const bytes = Math.min(random.pick([9000, 65536, 200_000]), node.size - offset)
+    await attempt(() => node.read(offset, new Uint8Array(bytes)))
+  }
+  let at = 0
+  for (let steps = 0; steps < 40 && at < node.size; steps++) {
+    const extent = await attempt(() => node.extents(at, node.size - at))
+    if (extent !== undefined && !(extent.bytes >= 1 && extent.bytes <= node.size - at)) throw new RangeError(`an extent of ${extent.bytes} bytes`)
+    at += extent?.bytes ?? 4096
+  }
+  await attempt(() => node.info())
+  for (const snapshot of node.snapshots?.list().slice(0, 3) ?? []) {
+    await attempt(async () => {
+      const instance = await node.snapshots!.openReadOnly(snapshot.id)
+      const size = await instance.size()
+      const bytes = Math.min(size, 40_000)
+      await attempt(() => instance.read(0, new Uint8Array(bytes), 0))
+      if (size > 0) await attempt(() => instance.extents!(0, size))
+      await instance.close()
+    })
+  }
+  for (const bitmap of (await attempt(() => node.bitmaps?.list() ?? [])) ?? []) await attempt(() => node.bitmaps!.load(bitmap.name, () => {}))
+  // Never throws for a broken image, so any error is a finding, a BlockError too.
+  await node.check?.check({ fix: 'none' })
+}
+
+async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
+  const cluster = node.limits.clusterSize
+  const range = (align: number): [number, number] => {
+    const offset = Math.floor(random.below(Math.min(node.size, MIB)) / align) * align
+    return [offset, Math.min(node.size - offset, align * Math.ceil((1 + random.below(40_000)) / align))]
+  }
+  for (let steps = 2 + random.below(8); steps > 0; steps--) {
+    if (node.size === 0) break
+    const [offset, bytes] = range(random.pick([1, 512, cluster]))
+    switch (random.below(9)) {
+      case 0:
+        await attempt(() => node.zero(offset, bytes))
+        break
+      case 1:
+        await attempt(() => node.discard(offset, bytes))
+        break
+      case 2: {
+        const [start] = range(cluster)
+        await attempt(() => node.writeCompressed(start, new Uint8Array(Math.min(cluster, node.size - start)).fill(steps)))
+        break
+      }
+      case 3:
+        await attempt(() => node.flush())
+        break
+      case 4:
+        if (random.chance(0.3)) await attempt(() => node.resize(Math.max(0, Math.min(node.size, 64 * MIB) + 512 * (random.below(400) - 200))))
+        else await Promise.all([0, 1, 2].map((i) => attempt(() => node.write(range(512)[0], new Uint8Array(0).fill(i)))))
+        break
+      case 5:
+        await changeSnapshots(node, random, attempt)
+        break
+      case 6: {
+        const fix = random.pick(['leaks', 'errors'] as const)
+        if (random.chance(0.3)) await node.check?.check({ fix })
+        break
+      }
+      default:
+        await Promise.all([attempt(() => node.write(offset, random.bytes(bytes))), attempt(() => node.write(...writeOf(random, range(1))))])
+    }
+  }
+  await attempt(() => node.flush())
+}
+
+function writeOf(random: SeededRandom, [offset, bytes]: [number, number]): [number, Uint8Array] {
+  return [offset, new Uint8Array(bytes).fill(random.below(256))]
+}
+
+async function changeSnapshots(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
+  const { snapshots } = node
+  if (snapshots?.create === undefined) return
+  const known = snapshots.list()
+  await node.drained(async () => {
+    if (known.length > 0 && random.chance(0.3)) await attempt(() => snapshots.revert!(random.pick(known).id))
+    else if (known.length > 0 && random.chance(0.5)) await attempt(() => snapshots.remove!(random.pick(known).id))
+    else await attempt(() => snapshots.create!({ name: 'new' }))
+  })
+}

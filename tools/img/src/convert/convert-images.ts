@@ -1,0 +1,157 @@
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import type { AnyDriver } from '@blockloom/block-driver'
+import { copyImage, createImage, openSnapshot, type DiskImage } from 'blockloom'
+import type { CacheMode } from '../args/cache-mode.ts'
+import { Failure, inContext } from '../failure.ts'
+import { warn, type Host } from '../host.ts'
+import { creationDriver, hasBacking, unknownOption } from '../images/creation.ts'
+import { openNamed, type ImageName } from '../images/open.ts'
+import { selectSnapshot, type SnapshotSelection } from '../images/snapshot-selection.ts'
+import { createProgress, type ProgressStyle } from '../output/progress.ts'
+import { strerror } from '../output/strerror.ts'
+import { isBlockError } from '@blockloom/block-driver'
+
+/** What `convert` was asked to do, checked as far as that goes without opening anything. @internal */
+export interface Conversion {
+  readonly sources: readonly ImageName[]
+  readonly target: string
+  readonly targetFormat: string | undefined
+  readonly targetImageOpts: boolean
+  readonly targetIsZero: boolean
+  /** The target exists and is written over. */
+  readonly noCreate: boolean
+  /** Creation options. */
+  readonly values: Record<string, string>
+  readonly backing: string | undefined
+  readonly backingFormat: string | undefined
+  readonly snapshot: SnapshotSelection | undefined
+  readonly compress: boolean
+  readonly sparse: number
+  readonly parallel: number
+  readonly outOfOrder: boolean
+  readonly rateLimit: number
+  readonly salvage: boolean
+  readonly forceShare: boolean
+  readonly cache: CacheMode
+  readonly sourceCache: CacheMode
+  readonly progress: ProgressStyle
+}
+
+/** Least change in per cent that is shown. */
+const PROGRESS_STEP = 1
+
+/** Formats that can store clusters compressed. */
+const COMPRESSING: readonly string[] = ['qcow2']
+
+/**
+ * Copies. If it fails or is interrupted, a target file that this call made is removed.
+ *
+ * @internal
+ */
+export async function convertImages(host: Host, conversion: Conversion): Promise<void> {
+  await using stack = new AsyncDisposableStack()
+  const images: DiskImage[] = []
+  for (const name of conversion.sources) {
+    images.push(stack.use(await openNamed(host, name, { forceShare: conversion.forceShare, cache: conversion.sourceCache })))
+  }
+  const sources = conversion.snapshot === undefined ? images : [stack.use(await atSnapshot(images[0]!, conversion.snapshot))]
+  const size = sources.reduce((sum, { size: bytes }) => sum + Math.ceil(bytes / 512) * 512, 0)
+  const driver = conversion.noCreate ? null : creationDriver(conversion.targetFormat ?? 'raw')
+  if (driver !== null) prepareOptions(driver, conversion)
+  await host.interruptible(async (signal) => {
+    const made = conversion.noCreate || existsSync(conversion.target) ? null : conversion.target
+    try {
+      if (driver !== null) await createTarget(host, driver, conversion, size, signal)
+      await copyTo(host, sources, size, conversion, signal)
+    } catch (error) {
+      if (made !== null) await rm(made, { force: true })
+      throw error
+    }
+  })
+}
+
+async function atSnapshot(image: DiskImage, selection: SnapshotSelection): Promise<DiskImage> {
+  try {
+    return await openSnapshot(image, selectSnapshot(image, selection))
+  } catch (error) {
+    throw inContext('Failed to load snapshot: ', error)
+  }
+}
+
+/** Checks creation options, and completes them with the backing file. */
+function prepareOptions(driver: AnyDriver, conversion: Conversion): void {
+  const { values, backing, backingFormat, compress, sources } = conversion
+  const unknown = unknownOption(driver, values)
+  if (unknown !== undefined) throw new Failure(`Invalid parameter '${unknown}'`)
+  if (backing !== undefined) {
+    if (!hasBacking(driver)) throw new Failure(`Backing file not supported for file format '${driver.name}'`)
+    values['backing_file'] = backing
+  }
+  if (backingFormat !== undefined) {
+    if (!hasBacking(driver)) throw new Failure(`Backing format not supported for file format '${driver.name}'`)
+    values['backing_fmt'] = backingFormat
+  }
+  if (values['backing_file'] !== undefined && values['backing_fmt'] === undefined) throw new Failure('Use of backing file requires explicit backing format')
+  if (values['backing_file'] !== undefined && sources.length > 1) {
+    throw new Failure('Having a backing file for the target makes no sense when concatenating multiple input images')
+  }
+  if (!compress) return
+  if (!COMPRESSING.includes(driver.name)) throw new Failure('Compression not supported for this file format')
+  if ((values['preallocation'] ?? 'off') !== 'off') throw new Failure('Compression and preallocation not supported at the same time')
+}
+
+async function createTarget(host: Host, driver: AnyDriver, { target, values }: Conversion, size: number, signal: AbortSignal): Promise<void> {
+  try {
+    if (target === '') throw new Failure("Could not create '': No such file or directory")
+    await createImage(target, { format: driver.name, options: values, size, signal, onWarning: (message) => warn(host, message) })
+  } catch (error) {
+    const failure = inContext('', error)
+    throw failure instanceof Failure ? new Failure(`${target}: error while converting ${driver.name}: ${failure.message}`, { cause: error }) : failure
+  }
+}
+
+async function copyTo(host: Host, sources: readonly DiskImage[], size: number, conversion: Conversion, signal: AbortSignal): Promise<void> {
+  const { target, targetImageOpts, noCreate, cache, compress, progress: style } = conversion
+  const format = conversion.targetFormat ?? (targetImageOpts ? undefined : 'raw')
+  const to = await openNamed(host, { text: target, imageOpts: targetImageOpts, format }, { write: true, unmap: true, cache, signal })
+  try {
+    const { node } = to
+    if (size > Math.ceil(node.size / 512) * 512) throw new Failure('output file is smaller than input file')
+    if (compress && node.compressGranularity === undefined) throw new Failure('Compression not supported for this file format')
+    const { backing } = node
+    if (conversion.targetIsZero && backing !== null) throw new Failure('Cannot use --target-is-zero when the destination image has a backing file')
+    const progress = createProgress(host, style, PROGRESS_STEP)
+    try {
+      const source = sources.map((image) => image.node)
+      await copyImage({
+        sources: source,
+        target: node,
+        targetIsZero: conversion.targetIsZero || (!noCreate && node.zeroInit && backing === null),
+        // With a backing file the target needs only what the source has above its own.
+        targetBacking: noCreate ? null : backing,
+        base: noCreate || backing === null ? null : source[0]!.backing,
+        compress,
+        sparse: conversion.sparse,
+        parallel: conversion.parallel,
+        outOfOrder: conversion.outOfOrder,
+        rateLimit: conversion.rateLimit,
+        ...(conversion.salvage ? { onUnreadable: unreadable(host) } : {}),
+        onProgress: ({ done, total }) => progress.update(done, total),
+        signal,
+      })
+      progress.update(1, 1)
+    } finally {
+      progress.end()
+    }
+    await to.flush()
+  } catch (error) {
+    await to.close().catch(() => undefined)
+    throw inContext('error while converting: ', error)
+  }
+  await to.close()
+}
+
+function unreadable(host: Host): (offset: number, bytes: number, error: unknown) => void {
+  return (offset, _bytes, error) => warn(host, `error while reading offset ${offset}: ${strerror(isBlockError(error) ? error.errno : 'EIO')}`)
+}

@@ -1,0 +1,81 @@
+import { allDrivers } from 'blockloom'
+import type { Host } from './host.ts'
+import { versionLines } from './version.ts'
+
+const COMMANDS = [
+  'bench [--image-opts] [-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] filename',
+  'check [--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename',
+  'compare [--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2',
+  'convert [--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [--progress=style] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] [-S sparse_size] [-r rate_limit] [-m num_coroutines] [-W] [--salvage] filename [filename2 [...]] output_filename',
+  'create [-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]',
+  'info [--image-opts] [-f fmt] [--output=ofmt] [--backing-chain] [-U] filename',
+  'map [--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] filename',
+  'measure [--output=ofmt] [-O output_fmt] [-o options] [--size N | [--image-opts] [-f fmt] [-l snapshot_param] [-U] filename]',
+  'resize [--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] filename [+ | -]size',
+]
+
+const PARAMETERS = `Command parameters:
+  'filename' is a disk image filename, or with '--image-opts' a comma separated
+    list of options such as 'driver=qcow2,file.filename=disk.qcow2'
+  'fmt' is the disk image format. It is guessed automatically in most cases
+  'cache' is the cache mode used to write the output disk image, the valid
+    options are: 'none', 'writeback' (default, except for convert), 'writethrough',
+    'directsync' and 'unsafe' (default for convert)
+  'src_cache' is the cache mode used to read input disk images, the valid
+    options are the same as for the 'cache' option
+  'size' is the disk image size in bytes. Optional suffixes
+    'k' or 'K' (kilobyte, 1024), 'M' (megabyte, 1024k), 'G' (gigabyte, 1024M),
+    'T' (terabyte, 1024G) and 'P' (petabyte, 1024T) are supported. 'b' is ignored.
+  'output_filename' is the destination disk image filename
+  'output_fmt' is the destination format
+  'options' is a comma separated list of format specific options in a
+    name=value format. Use -o help for an overview of the options supported by
+    the used format
+  'snapshot_param' is param used for internal snapshot, format
+    is 'snapshot.id=[ID],snapshot.name=[NAME]', or
+    '[ID_OR_NAME]'
+  '-c' indicates that target image must be compressed (qcow2 format only)
+  '-u' allows to create an image without looking at its backing file
+  '-h' with or without a command shows this help and lists the supported formats
+  '-p' show progress of command (only certain commands): on a terminal a bar
+       with speed and time left
+  '--progress' takes the form of progress: text (as -p), json (one object a
+       line) or none
+  '-q' use Quiet mode - do not print any output (except errors)
+  '-S' indicates the consecutive number of bytes (defaults to 4k) that must
+       contain only zeros for a sparse image to be created during conversion.
+       If the number of bytes is 0, the source will not be scanned for
+       unallocated or zero sectors, and the destination image will always be
+       fully allocated
+  '--output' takes the format in which the output must be done (human or json)
+  '-n' skips the target volume creation (useful if the volume is created
+       beforehand)
+
+Parameters to check subcommand:
+  '-r' tries to repair any inconsistencies that are found during the check.
+       '-r leaks' repairs only cluster leaks, whereas '-r all' fixes all
+       kinds of errors, with a higher risk of choosing the wrong fix or
+       hiding corruption that has already occurred.
+
+Parameters to convert subcommand:
+  '-m' specifies how many requests work in parallel during the convert
+       process (defaults to 8)
+  '-W' allow to write to the target out of order rather than sequential
+  '--salvage' goes on where the source cannot be read, with zeroes
+
+Parameters to compare subcommand:
+  '-f' first image format
+  '-F' second image format
+  '-s' run in Strict mode - fail on different image size or sector allocation
+`
+
+/** `--help`: everything that works, and nothing else. @internal */
+export function printHelp(host: Host): number {
+  const formats = allDrivers.map(({ name }) => name).sort()
+  host.out(
+    `${versionLines(host.program)}usage: ${host.program} [standard options] command [command options]\nDisk image utility, a drop-in for qemu-img\n\n` +
+      "    '-h', '--help'       display this help and exit\n    '-V', '--version'    output version information and exit\n\n" +
+      `Command syntax:\n${COMMANDS.map((line) => `  ${line}\n`).join('')}\n${PARAMETERS}\nSupported formats: ${formats.join(' ')}\n`,
+  )
+  return 0
+}
