@@ -80,6 +80,17 @@ describe('limits', () => {
     expect((await failure(node.zero(0, 512, RequestFlag.NO_FALLBACK))).code).toBe('unsupported')
   })
 
+  test('requests of no bytes reach nobody', async () => {
+    const { disk, node } = await setup(4096, { requestAlignment: 512 })
+    for (const at of [0, 7, 4096]) {
+      await node.read(at, new Uint8Array(0))
+      await node.write(at, new Uint8Array(0))
+      await node.zero(at, 0)
+      await node.discard(at, 0)
+    }
+    expect(disk.log).toEqual([])
+  })
+
   test('discards are dropped unless the node unmaps', async () => {
     const { disk, node } = await setup(4096, {}, { discard: 'ignore' })
     await node.discard(0, 4096)

@@ -16,8 +16,8 @@ import type { Transaction } from './transaction.ts'
 
 /**
  * One opened image, as its driver sees it. Consumers never hold one: the core wraps it in a `BlockNode` and
- * calls these hooks only with requests that are in range, aligned to `limits`, permitted, and not overlapping
- * a serialising one. A facet that is present is a capability.
+ * calls these hooks only with requests that are in range, not empty, aligned to `limits`, permitted, and not
+ * overlapping a serialising one. A facet that is present is a capability.
  *
  * @typeParam O - the driver's options
  * @public

@@ -117,6 +117,7 @@ export class Requests {
   }
 
   async read(offset: number, into: Uint8Array, flags: number): Promise<void> {
+    if (into.length === 0) return
     this.inFlight.enter()
     try {
       if (this.#straightRead && offset + into.length <= this.#size && into.length <= this.#plan.limits.maxTransfer) {
@@ -151,6 +152,7 @@ export class Requests {
   }
 
   async write(offset: number, from: Uint8Array, flags: number): Promise<void> {
+    if (from.length === 0) return
     this.inFlight.enter()
     try {
       const plan = this.#plan
@@ -204,6 +206,7 @@ export class Requests {
   }
 
   async zero(offset: number, bytes: number, flags: number): Promise<void> {
+    if (bytes === 0) return
     this.inFlight.enter()
     try {
       if (this.#plan.write === null) throw this.#readOnly()
@@ -249,6 +252,7 @@ export class Requests {
   async writeCompressed(offset: number, from: Uint8Array): Promise<void> {
     const { compress } = this.#plan
     if (compress === null) throw new BlockError('unsupported', 'Compression not supported for this file format', { detail: { node: this.#settings.nodeName } })
+    if (from.length === 0) return
     this.inFlight.enter()
     try {
       const request = await this.#track('write', offset, from.length, false, 1)

@@ -40,7 +40,7 @@ export function cacheSizes(options: Qcow2Options, geometry: Geometry, diskSize: 
   }
   const refcountEntryBytes = Math.min(clusterSize, DEFAULT_MAX_ENTRY_BYTES)
   let l2Bytes = l2 ?? DEFAULT_MAX_L2_BYTES
-  let refcountBytes = refcount ?? Math.max(4 * clusterSize, 16 * refcountEntryBytes)
+  let refcountBytes = refcount ?? Math.max(4 * clusterSize, MIB)
   if (combined !== undefined) {
     if (l2 !== undefined) refcountBytes = combined - l2
     else if (refcount !== undefined) l2Bytes = combined - refcount

@@ -112,10 +112,15 @@ export class ClusterLayout {
     const { refcountBlockEntries, tableEntriesPerCluster } = this.#geometry
     const firstBlock = Math.max(index + 1, Math.ceil(this.#end / refcountBlockEntries))
     const first = firstBlock * refcountBlockEntries
-    // As the reference does: enough blocks to count as many clusters as there are blocks.
-    const blocks = Math.ceil(firstBlock / refcountBlockEntries)
-    const entries = firstBlock + blocks
-    const table = Math.ceil((entries + Math.floor(entries / 2)) / tableEntriesPerCluster)
+    // The reference counts each refcount block itself as a cluster of this range, and so do we.
+    let blocks = 0
+    let table = 0
+    for (;;) {
+      const needed = Math.ceil((firstBlock + blocks + table) / refcountBlockEntries)
+      if (needed === blocks) break
+      blocks = needed
+      table = Math.ceil(Math.ceil((firstBlock + blocks) * 1.5) / tableEntriesPerCluster)
+    }
     if (first > this.#end) this.#gaps.push({ first: this.#end, count: first - this.#end })
     this.#end = first + blocks + table
     for (let i = 0; i < blocks; i++) this.#blocks[firstBlock + i] = first + i

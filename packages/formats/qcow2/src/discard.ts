@@ -9,8 +9,9 @@ import { zeroGuest, zeroPlain } from './zero.ts'
 /**
  * Gives up whole clusters; a last one that reaches past the end of the disk counts as whole.
  *
- * In version 3 they read as zeroes afterwards, in version 2 as the backing file. Their space becomes free, and is
- * discarded in the file if the options say so, once the tables that dropped it are stable.
+ * They read as zeroes afterwards. Version 2 has no entry for that: with a backing file, whose old bytes would show, the
+ * discard is refused, and the contents stay. The space becomes free, and is discarded in the file if the options say so,
+ * once the tables that dropped it are stable.
  *
  * @internal
  */
@@ -19,7 +20,9 @@ export async function discardGuest(writer: Qcow2Writer, offset: number, bytes: n
   const { clusterSize, geometry, context } = image
   if (image.header.features.rawExternalData) return zeroGuest(writer, offset, bytes, RequestFlag.MAY_UNMAP)
   const end = offset + bytes === image.header.size ? Math.ceil((offset + bytes) / clusterSize) * clusterSize : offset + bytes
-  const hasBacking = image.backing.current !== null
+  // A backing file that is only named may be there at the next open.
+  const hasBacking = image.backing.current !== null || image.area.backingFile !== null
+  if (image.version < 3 && hasBacking) return 'unsupported'
   await changeEntries(
     writer,
     offset,

@@ -25,7 +25,7 @@ export async function openInstance(context: OpenContext<Qcow2Options>): Promise<
   return {
     limits: limits({ clusterSize, zeroAlignment: geometry.subclusterSize, discardAlignment: clusterSize }),
     size: () => image.header.size,
-    zeroInit: true,
+    zeroInit: image.area.backingFile === null,
     read:
       writer === null
         ? (offset, into) => readGuest(image, mapper, offset, into)

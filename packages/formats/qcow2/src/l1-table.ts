@@ -46,9 +46,9 @@ export class L1Table {
     return l1TableOffset(l1Hi(this.#view, index), l1Lo(this.#view, index))
   }
 
-  /** The L2 table of `index` may be changed in place. */
+  /** There is an L2 table for `index`, and it may be changed in place. */
   copied(index: number): boolean {
-    return index < this.entries && l1Copied(l1Hi(this.#view, index))
+    return this.tableOffset(index) !== 0 && l1Copied(l1Hi(this.#view, index))
   }
 
   set(index: number, offset: HostOffset): void {

@@ -7,6 +7,8 @@ import { haveReference, Reference } from './harness/reference.ts'
 import { applyToModel, perform, pickOperations, type Operation } from './harness/workload.ts'
 
 const SIZE = 768 * 1024
+/** Crash points of each layout. */
+const TRIALS = Number(process.env['CRASH_TRIALS'] ?? 40)
 
 /** Power is cut after `cut` events: what no flush covered is on the disk or not, each write by itself. */
 async function afterPowerLoss(child: MemoryChild, base: Uint8Array, events: readonly ChildEvent[], cut: number, random: Random): Promise<MemoryChild> {
@@ -98,7 +100,7 @@ describe.runIf(haveReference)('after a crash', () => {
       await image.close()
 
       const beforeFlushes = events.flatMap((event, index) => (event.op === 'flush' ? [index] : []))
-      for (let trial = 0; trial < 100; trial++) {
+      for (let trial = 0; trial < TRIALS; trial++) {
         // Just before a flush most is undecided.
         const cut = trial % 2 === 0 ? random.below(events.length + 1) : random.pick(beforeFlushes)
         const where = `seed ${random.seed}, trial ${trial}, cut at ${cut} of ${events.length}`

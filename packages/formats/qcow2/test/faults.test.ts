@@ -1,6 +1,5 @@
 import { afterAll, describe, expect, it } from 'vitest'
 import { findCorruptions } from './harness/consistency.ts'
-import { MemoryChild } from './harness/memory-child.ts'
 import { openQcow2, readAll } from './harness/open.ts'
 import { Random } from './harness/random.ts'
 import { haveReference, Reference } from './harness/reference.ts'

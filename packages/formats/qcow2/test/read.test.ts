@@ -1,3 +1,4 @@
+import type { ChildRequest } from '@blockloom/block-driver'
 import { afterAll, describe, expect, it } from 'vitest'
 import { openQcow2, readAll } from './harness/open.ts'
 import { haveReference, Reference } from './harness/reference.ts'
@@ -65,7 +66,7 @@ describe.runIf(haveReference)('images of the reference', () => {
     tools.io('top.qcow2', 'write -P 6 300k 4k', 'write -P 7 2m 64k', 'write -z 64k 64k')
     const base = await openQcow2({ file: tools.load('base.qcow2'), mode: { readOnly: true } })
     const { MemoryChild } = await import('./harness/memory-child.ts')
-    const requests: { name: string; request: { fromImage?: unknown } }[] = []
+    const requests: { name: string; request: ChildRequest }[] = []
     const image = await openQcow2({
       file: tools.load('top.qcow2'),
       backing: new MemoryChild({ content: await readAll(base) }),
@@ -88,7 +89,7 @@ describe.runIf(haveReference)('images of the reference', () => {
 
   it('does not open the data file when only metadata is asked for', async () => {
     tools.create('noio.qcow2', '4M', 'data_file=noio.data')
-    const requests: { name: string; request: object }[] = []
+    const requests: { name: string; request: ChildRequest }[] = []
     const image = await openQcow2({ file: tools.load('noio.qcow2'), mode: { readOnly: true, noIo: true }, requests })
     expect(requests.map((each) => each.name)).not.toContain('data-file')
     expect(await image.extents!(0, 4 << 20)).toEqual({ kind: 'absent', bytes: 4 << 20 })

@@ -35,7 +35,7 @@ describe.runIf(haveReference)('writing', () => {
   afterAll(() => tools[Symbol.dispose]())
 
   for (const [what, layout] of Object.entries(layouts)) {
-    for (const seed of [1, 2]) {
+    for (const seed of [1]) {
       it(`stores what was written, in an image with ${what} (seed ${seed})`, async () => {
         const random = new Random(seed)
         const name = `${what.replaceAll(/\W/g, '-')}-${seed}.qcow2`

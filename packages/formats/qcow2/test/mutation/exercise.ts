@@ -77,7 +77,7 @@ type Attempt = <T>(work: () => T | Promise<T>) => Promise<T | undefined>
 
 async function look(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
   for (const offset of [0, random.below(node.size + 1), Math.max(0, node.size - 9000)]) {
-    const bytes = Math.min(random.pick([9000, 65536, 200_000]), node.size - offset)
+    const bytes = Math.min(random.pick([700, 9000, 65536]), node.size - offset)
     await attempt(() => node.read(offset, new Uint8Array(bytes)))
   }
   let at = 0
@@ -128,7 +128,7 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
         break
       case 4:
         if (random.chance(0.3)) await attempt(() => node.resize(Math.max(0, Math.min(node.size, 64 * MIB) + 512 * (random.below(400) - 200))))
-        else await Promise.all([0, 1, 2].map((i) => attempt(() => node.write(range(512)[0], new Uint8Array(0).fill(i)))))
+        else await changeNothing(node, random.pick([0, offset, node.size]), attempt)
         break
       case 5:
         await changeSnapshots(node, random, attempt)
@@ -143,6 +143,14 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
     }
   }
   await attempt(() => node.flush())
+}
+
+/** Requests of no bytes. */
+async function changeNothing(node: BlockNode, offset: number, attempt: Attempt): Promise<void> {
+  await attempt(() => node.write(offset, new Uint8Array(0)))
+  await attempt(() => node.zero(offset, 0))
+  await attempt(() => node.discard(offset, 0))
+  await attempt(() => node.writeCompressed(offset, new Uint8Array(0)))
 }
 
 function writeOf(random: SeededRandom, [offset, bytes]: [number, number]): [number, Uint8Array] {

@@ -1,0 +1,107 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { readFileSync } from 'node:fs'
+import { oracleAvailable, qemuImg, qemuIo, tempFolder } from '@blockloom/oracle'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Base, Case } from './case.ts'
+import { compressedCases } from './compressed-cases.ts'
+import { extensionCases, headerCases } from './header-cases.ts'
+import { Handle } from './handle.ts'
+import { Judge } from './judge.ts'
+import { READ_WHOLE, type Answer, type Verdict } from './judge-worker.ts'
+import { bitmapCases, snapshotCases } from './list-cases.ts'
+import { ReferenceFolder, type Opinion } from './reference.ts'
+import { mappingCases, refcountCases } from './table-cases.ts'
+
+// Malformed images, one by one. Each is refused or read as the reference does; a refusal is a BlockError that names what
+// is wrong; nothing hangs, and nothing takes memory because a field says so.
+
+const MEMORY = 256 << 20
+const IMAGE = 'image.qcow2'
+
+const WRITTEN = ['write -P 1 0 20k', 'write -P 2 100k 6k', 'write -c -P 7 32k 4k', 'write -c -P 9 64k 4k']
+const recipes: Readonly<Record<Base, { readonly options: string; readonly size?: string; readonly steps: readonly string[] }>> = {
+  plain: { options: 'cluster_size=4k', steps: WRITTEN },
+  'version 2': { options: 'compat=0.10,cluster_size=4k', steps: WRITTEN },
+  '512': { options: 'cluster_size=512', steps: ['write -P 1 0 20k', 'write -P 2 100k 6k'] },
+  zstd: { options: 'cluster_size=4k,compression_type=zstd', steps: WRITTEN },
+  extended: { options: 'extended_l2=on,cluster_size=16k', steps: ['write -P 1 0 20k', 'write -c -P 7 32k 16k'] },
+  snapshots: { options: 'cluster_size=4k', steps: [...WRITTEN, '!snapshot -c first', 'write -P 4 0 9k', '!snapshot -c second', 'write -P 5 4k 2k'] },
+  bitmaps: { options: 'cluster_size=4k', steps: ['write -P 1 0 20k', '!bitmap --add -g 4k', 'write -P 2 0 4k'] },
+  'data file': { options: `cluster_size=4k,data_file=data`, steps: ['write -P 1 0 20k'] },
+  'large clusters': { options: 'cluster_size=256k', steps: ['write -P 1 0 20k'] },
+}
+
+describe.runIf(oracleAvailable())('malformed images', () => {
+  const folder = tempFolder()
+  const bases = new Map<Base, Uint8Array>()
+  const judge = new Judge()
+  let dataFile = new Uint8Array()
+  beforeAll(() => {
+    for (const [base, { options, size = '1M', steps }] of Object.entries(recipes)) {
+      const path = join(folder, base.replaceAll(' ', '-'))
+      qemuImg('create', '-q', '-f', 'qcow2', '-o', options.replace('=data', `=${join(folder, 'data')}`), path, size)
+      for (const step of steps) {
+        const [command, ...args] = step.slice(1).split(' ')
+        if (step.startsWith('!')) qemuImg(command!, ...args, path, ...(command === 'bitmap' ? ['bitmap-0'] : []))
+        else qemuIo(path, [step], { format: 'qcow2' })
+      }
+      if (base === 'data file') qemuImg('amend', '-f', 'qcow2', '-o', 'data_file=data', path)
+      bases.set(base as Base, new Uint8Array(readFileSync(path)))
+    }
+    dataFile = new Uint8Array(readFileSync(join(folder, 'data')))
+  })
+  afterAll(async () => {
+    await judge[Symbol.asyncDispose]()
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  describe.each([
+    ['the header', headerCases],
+    ['header extensions', extensionCases],
+    ['L1 and L2 tables', mappingCases],
+    ['refcounts', refcountCases],
+    ['compressed clusters', compressedCases],
+    ['snapshots', snapshotCases],
+    ['bitmaps', bitmapCases],
+  ] as const)('%s', (_, cases) => {
+    it.each(cases.map((each) => [each.name, each] as const))('%s', { timeout: 120_000 }, async (_name, hostile) => {
+      await examine(hostile)
+    })
+  })
+
+  async function examine(hostile: Case): Promise<void> {
+    const handle = new Handle(bases.get(hostile.base)!)
+    hostile.damage(handle)
+    const files = { [IMAGE]: handle.bytes, ...(hostile.base === 'data file' ? { data: dataFile } : {}) }
+    const answer = await judge.ask({ files, image: IMAGE, gate: 'allow', write: hostile.write === true })
+
+    const verdicts = [answer.info, answer.read, answer.check, answer.write, ...answer.snapshots, ...answer.bitmaps]
+    for (const verdict of verdicts) if (verdict !== undefined && !verdict.ok) expect(verdict, verdict.message).toMatchObject({ named: true })
+    expect(answer.memory).toBeLessThan(MEMORY)
+    for (const verdict of [answer.info, answer.read]) if (!verdict.ok) expect(`${verdict.field} ${verdict.message}`).toMatch(hostile.names ?? /^/)
+
+    const reference = new ReferenceFolder(folder, files)
+    const { differs } = hostile
+    agree('info', answer.info, differs?.info, reference.info(IMAGE))
+    if (answer.size === undefined || answer.size <= READ_WHOLE) {
+      const converted = reference.convert(IMAGE)
+      agree('reading', answer.read, differs?.read, converted)
+      if (answer.read.ok && converted.accepts) expect(Buffer.compare(answer.content!, converted.content!), 'the reference reads something else').toBe(0)
+    } else {
+      agree('reading', answer.read, differs?.read, reference.read(IMAGE, 0, 65536))
+    }
+    if (answer.check !== undefined) checkAgrees(answer.check, differs?.check, reference.check(IMAGE))
+  }
+})
+
+function agree(what: string, ours: Verdict, differs: 'accepts' | 'refuses' | undefined, theirs: Opinion): void {
+  const said = `${what}: we say ${ours.ok ? 'ok' : `"${ours.message}"`}, the reference says ${theirs.says.slice(0, 400)}`
+  expect(ours.ok ? 'accepts' : 'refuses', said).toBe(differs ?? (theirs.accepts ? 'accepts' : 'refuses'))
+}
+
+/** Both find corruptions, or both find none. */
+function checkAgrees(ours: NonNullable<Answer['check']>, differs: 'accepts' | 'refuses' | undefined, theirs: Opinion): void {
+  const fine = ours.ok && ours.corruptions === 0 && ours.checkErrors === 0
+  agree('check', { ...ours, ok: fine, message: ours.message ?? JSON.stringify(ours) }, differs, theirs)
+}

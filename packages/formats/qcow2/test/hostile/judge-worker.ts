@@ -1,0 +1,140 @@
+import { parentPort } from 'node:worker_threads'
+import { createGraph, type BlockNode, type GateRequest, type OpenOptions } from '@blockloom/block-core'
+import { isBlockError } from '@blockloom/block-driver'
+import { raw } from '@blockloom/format-raw'
+import { createMemoryDisk, memoryDriver } from '@blockloom/protocol-memory'
+import { qcow2 } from '../../src/index.ts'
+
+/** A case for the worker: files by name; `image` is the one that is opened. */
+export interface Question {
+  readonly files: Readonly<Record<string, Uint8Array>>
+  readonly image: string
+  readonly gate: 'allow' | 'deny'
+  /** Write to it, too. */
+  readonly write: boolean
+}
+
+/** How one thing went. */
+export interface Verdict {
+  readonly ok: boolean
+  /** Of an error: it is a BlockError with a message. */
+  readonly named?: boolean
+  readonly code?: string
+  readonly field?: string
+  readonly message?: string
+}
+
+export interface Answer {
+  /** Opened for its metadata only. */
+  readonly info: Verdict
+  readonly read: Verdict
+  readonly content?: Uint8Array
+  readonly size?: number
+  readonly snapshots: readonly Verdict[]
+  readonly bitmaps: readonly Verdict[]
+  readonly check?: Verdict & { readonly corruptions?: number; readonly leaks?: number; readonly checkErrors?: number }
+  readonly write?: Verdict
+  /** What the gate was asked: slot and name. */
+  readonly asked: readonly string[]
+  readonly warnings: readonly string[]
+  /** Growth of the process's peak, in bytes. */
+  readonly memory: number
+  readonly milliseconds: number
+}
+
+/** Above this only the start and the end of the disk are read. */
+export const READ_WHOLE = 16 << 20
+
+async function verdictOf(work: () => Promise<unknown>): Promise<Verdict> {
+  try {
+    await work()
+    return { ok: true }
+  } catch (error) {
+    const { message, stack } = error as Error
+    if (!isBlockError(error)) return { ok: false, named: false, message: stack ?? message }
+    const field = error.detail['field'] ?? error.detail['option']
+    return { ok: false, named: message !== '', code: error.code, message, ...(field === undefined ? {} : { field: String(field) }) }
+  }
+}
+
+export async function judge(question: Question): Promise<Answer> {
+  const before = process.resourceUsage().maxRSS
+  const started = performance.now()
+  const disks = new Map(Object.entries(question.files).map(([name, bytes]) => [name, createMemoryDisk(bytes)]))
+  const asked: string[] = []
+  const warnings: string[] = []
+  const gate = (request: GateRequest): boolean => {
+    asked.push(`${request.slot} ${request.filename}`)
+    return question.gate === 'allow'
+  }
+  const withNode = (options: OpenOptions, work: (node: BlockNode) => Promise<void>): Promise<Verdict> =>
+    verdictOf(async () => {
+      await using graph = createGraph({ drivers: [qcow2, raw, memoryDriver(disks)], gate })
+      graph.events.on('warning', ({ message }) => void warnings.push(message))
+      const node = await graph.openSpec({ driver: 'qcow2', file: { driver: 'memory', name: question.image } }, options)
+      await work(node)
+    })
+
+  const info = await withNode({ readOnly: true, noIo: true, noBacking: true }, async (node) => {
+    await node.info()
+    node.snapshots?.list()
+    node.bitmaps?.list()
+  })
+  let content: Uint8Array | undefined
+  let size: number | undefined
+  const snapshots: Verdict[] = []
+  const bitmaps: Verdict[] = []
+  const read = await withNode({ readOnly: true }, async (node) => {
+    size = node.size
+    for (const snapshot of node.snapshots?.list().slice(0, 4) ?? []) {
+      snapshots.push(
+        await verdictOf(async () => {
+          const instance = await node.snapshots!.openReadOnly(snapshot.id)
+          await instance.read(0, new Uint8Array(Math.min(65536, await instance.size())), 0)
+        }),
+      )
+    }
+    for (const bitmap of node.bitmaps?.list() ?? []) bitmaps.push(await verdictOf(() => node.bitmaps!.load(bitmap.name, () => {})))
+    for (let at = 0, steps = 0; at < size && steps < 200; steps++) at += (await node.extents(at, size - at)).bytes
+    const bytes = new Uint8Array(Math.min(size, READ_WHOLE))
+    await node.read(0, bytes)
+    if (size > READ_WHOLE) await node.read(size - 65536, new Uint8Array(65536))
+    content = bytes
+  })
+  let counts = {}
+  let checked = false
+  const check = await withNode({ readOnly: true, forCheck: true, noBacking: true }, async (node) => {
+    if (node.check === undefined) return
+    const { corruptions, leaks, checkErrors } = await node.check.check({ fix: 'none' })
+    counts = { corruptions, leaks, checkErrors }
+    checked = true
+  })
+  const write = !question.write
+    ? undefined
+    : await withNode({ unmap: true }, async (node) => {
+        await node.write(0, new Uint8Array(4096).fill(7))
+        await node.write(node.size - 4096, new Uint8Array(4096).fill(8))
+        await node.zero(4096, 4096)
+        await node.discard(0, Math.min(node.size, 65536))
+        await node.flush()
+      })
+  return {
+    info,
+    read,
+    ...(content === undefined ? {} : { content }),
+    ...(size === undefined ? {} : { size }),
+    snapshots,
+    bitmaps,
+    ...(checked || !check.ok ? { check: { ...check, ...counts } } : {}),
+    ...(write === undefined ? {} : { write }),
+    asked,
+    warnings,
+    memory: (process.resourceUsage().maxRSS - before) * 1024,
+    milliseconds: performance.now() - started,
+  }
+}
+
+const port = parentPort
+port?.on('message', (question: Question) => {
+  void judge(question).then((answer) => port.postMessage(answer))
+})
