@@ -21,7 +21,7 @@ const { values } = parseArgs({
   },
 })
 
-const ours = [process.execPath, path.join(root, 'tools/img/dist/blockloom-img.mjs')]
+const ours = [process.execPath, path.join(root, 'tools/img/dist/bin/blockloom-img.mjs')]
 if (!existsSync(ours[1]!)) throw new Error('build first: npm run build')
 const reference = execFileSync('qemu-img', ['--version'], { encoding: 'utf8' }).split('\n')[0]!.replace('qemu-img version ', 'qemu-img ')
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-import { processHost } from './process-host.ts'
-import { run } from './run.ts'
+import module from 'node:module'
 
-// Not exit(): what was written to a pipe may still be on its way.
-process.exitCode = await run(processHost(process.argv[1] ?? 'blockloom-img'), process.argv.slice(2))
+// Before anything else is loaded: compiled code is kept for the next time. Older versions of Node do not have it.
+module.enableCompileCache?.()
+await import('./start.ts')

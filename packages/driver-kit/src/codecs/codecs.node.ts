@@ -14,6 +14,7 @@ import { BlockError } from '@blockloom/block-driver'
 import { CoSemaphore } from '@blockloom/coroutine-scheduler'
 import { type Codec, type ZlibOptions, type ZstdOptions, damaged, guarded, zlibOptions, zstdLevel } from './codec.ts'
 import { isCompressible } from './compressible.ts'
+import { DecodePool } from './decode-pool.node.ts'
 import { decodeZstd } from './decode-zstd.ts'
 import { inflate } from './inflate.ts'
 import { MAX_WINDOW_LOG } from './zstd-frame.ts'
@@ -24,6 +25,8 @@ const { ZSTD_c_compressionLevel, ZSTD_d_windowLogMax, Z_SYNC_FLUSH } = zlib.cons
 
 // One buffer that holds the whole result, and does not look full when it does: saves a second trip to the thread.
 const SPARE = 64
+
+const pool = new DecodePool()
 
 // File I/O shares libuv's threads: one of them stays free for it.
 const gate = new CoSemaphore(Math.max(1, (Number.parseInt(process.env['UV_THREADPOOL_SIZE'] ?? '', 10) || 4) - 1), { name: 'codec threads' })
@@ -45,6 +48,7 @@ export function zlibRaw(options: ZlibOptions = {}): Codec {
     },
     async decompress(from, into) {
       if (into.length === 0) return
+      if (pool.accepts(from, into) && (await pool.decode(false, from, into))) return
       // Without the end of the stream it still counts, if it filled the cluster.
       const how = { windowBits: 15, finishFlush: Z_SYNC_FLUSH, chunkSize: into.length + SPARE, maxOutputLength: into.length }
       let bytes: Uint8Array
@@ -79,6 +83,7 @@ export function zstd(options: ZstdOptions = {}): Codec {
 }
 
 async function decodeFrame(frame: Uint8Array, into: Uint8Array): Promise<Uint8Array> {
+  if (pool.accepts(frame, into) && (await pool.decode(true, frame, into))) return into
   const how = { params: { [ZSTD_d_windowLogMax]: MAX_WINDOW_LOG }, chunkSize: into.length + SPARE, maxOutputLength: into.length }
   try {
     return await gate.run(() => called((done) => zlib.zstdDecompress(frame, how, done)))

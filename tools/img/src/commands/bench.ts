@@ -1,15 +1,14 @@
+import { isBlockError } from '@blockloom/block-driver'
 import { INT_MAX, countArgument, plainNumber } from '../args/count.ts'
 import { cacheMode } from '../args/cache-mode.ts'
 import { Getopt } from '../args/getopt.ts'
 import { runBench } from '../bench/run-bench.ts'
 import type { Command } from '../command.ts'
-import { Failure } from '../failure.ts'
-import { UsageError } from '../failure.ts'
+import { Failure, UsageError } from '../failure.ts'
 import { printHelp } from '../help.ts'
 import { warn } from '../host.ts'
 import { openNamed } from '../images/open.ts'
 import { strerror } from '../output/strerror.ts'
-import { isBlockError } from '@blockloom/block-driver'
 
 const SYNTAX = [
   { name: 'help', short: 'h', long: 'help' },

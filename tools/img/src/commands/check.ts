@@ -1,4 +1,4 @@
-import type { CheckFix, CheckResult } from '@blockloom/block-driver'
+import { isBlockError, type CheckFix, type CheckResult } from '@blockloom/block-driver'
 import { cacheMode } from '../args/cache-mode.ts'
 import { Getopt } from '../args/getopt.ts'
 import { outputFormat } from '../args/output-format.ts'
@@ -9,7 +9,6 @@ import { openNamed } from '../images/open.ts'
 import { checkJson, checkText, repairText } from '../output/check-result.ts'
 import { prettyJson } from '../output/json.ts'
 import { strerror } from '../output/strerror.ts'
-import { isBlockError } from '@blockloom/block-driver'
 
 const SYNTAX = [
   { name: 'help', short: 'h', long: 'help' },

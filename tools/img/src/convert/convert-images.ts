@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
-import type { AnyDriver } from '@blockloom/block-driver'
+import { isBlockError, type AnyDriver } from '@blockloom/block-driver'
 import { copyImage, createImage, openSnapshot, type DiskImage } from 'blockloom'
 import type { CacheMode } from '../args/cache-mode.ts'
 import { Failure, inContext } from '../failure.ts'
@@ -10,7 +10,6 @@ import { openNamed, type ImageName } from '../images/open.ts'
 import { selectSnapshot, type SnapshotSelection } from '../images/snapshot-selection.ts'
 import { createProgress, type ProgressStyle } from '../output/progress.ts'
 import { strerror } from '../output/strerror.ts'
-import { isBlockError } from '@blockloom/block-driver'
 
 /** What `convert` was asked to do, checked as far as that goes without opening anything. @internal */
 export interface Conversion {
@@ -50,25 +49,42 @@ const COMPRESSING: readonly string[] = ['qcow2']
  * @internal
  */
 export async function convertImages(host: Host, conversion: Conversion): Promise<void> {
-  await using stack = new AsyncDisposableStack()
-  const images: DiskImage[] = []
-  for (const name of conversion.sources) {
-    images.push(stack.use(await openNamed(host, name, { forceShare: conversion.forceShare, cache: conversion.sourceCache })))
+  const opened: DiskImage[] = []
+  try {
+    for (const name of conversion.sources) opened.push(await openNamed(host, name, { forceShare: conversion.forceShare, cache: conversion.sourceCache }))
+    if (conversion.snapshot === undefined) {
+      await convertOpened(host, opened, conversion)
+    } else {
+      await using snapshot = await atSnapshot(opened[0]!, conversion.snapshot)
+      await convertOpened(host, [snapshot], conversion)
+    }
+  } finally {
+    await Promise.allSettled(opened.map((image) => image.close()))
   }
-  const sources = conversion.snapshot === undefined ? images : [stack.use(await atSnapshot(images[0]!, conversion.snapshot))]
+}
+
+async function convertOpened(host: Host, sources: readonly DiskImage[], conversion: Conversion): Promise<void> {
   const size = sources.reduce((sum, { size: bytes }) => sum + Math.ceil(bytes / 512) * 512, 0)
   const driver = conversion.noCreate ? null : creationDriver(conversion.targetFormat ?? 'raw')
   if (driver !== null) prepareOptions(driver, conversion)
   await host.interruptible(async (signal) => {
-    const made = conversion.noCreate || existsSync(conversion.target) ? null : conversion.target
+    const made = newFiles(conversion)
     try {
       if (driver !== null) await createTarget(host, driver, conversion, size, signal)
       await copyTo(host, sources, size, conversion, signal)
     } catch (error) {
-      if (made !== null) await rm(made, { force: true })
+      for (const path of made) await rm(path, { force: true })
       throw error
     }
   })
+}
+
+/** Files that will be made: those that are there already are not ours to remove. */
+function newFiles({ noCreate, target, values }: Conversion): string[] {
+  if (noCreate) return []
+  return [target, values['data_file'] ?? '']
+    .map((name) => (name.startsWith('file:') ? name.slice('file:'.length) : name))
+    .filter((path) => path !== '' && !/^[^/:]*:/.test(path) && !existsSync(path))
 }
 
 async function atSnapshot(image: DiskImage, selection: SnapshotSelection): Promise<DiskImage> {
@@ -122,6 +138,7 @@ async function copyTo(host: Host, sources: readonly DiskImage[], size: number, c
     const { backing } = node
     if (conversion.targetIsZero && backing !== null) throw new Failure('Cannot use --target-is-zero when the destination image has a backing file')
     const progress = createProgress(host, style, PROGRESS_STEP)
+    let last = { done: 0, total: 0 }
     try {
       const source = sources.map((image) => image.node)
       await copyImage({
@@ -137,10 +154,13 @@ async function copyTo(host: Host, sources: readonly DiskImage[], size: number, c
         outOfOrder: conversion.outOfOrder,
         rateLimit: conversion.rateLimit,
         ...(conversion.salvage ? { onUnreadable: unreadable(host) } : {}),
-        onProgress: ({ done, total }) => progress.update(done, total),
+        onProgress: (now) => {
+          last = now
+          progress.update(now.done, now.total)
+        },
         signal,
       })
-      progress.update(1, 1)
+      progress.update(last.total, last.total)
     } finally {
       progress.end()
     }

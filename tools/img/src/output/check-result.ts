@@ -1,4 +1,5 @@
 import type { CheckResult } from '@blockloom/block-driver'
+import { fixed2 } from './fixed.ts'
 import type { Json } from './json.ts'
 
 /** What `check -r` says between repairing and looking again. @internal */
@@ -15,7 +16,7 @@ export function checkText(result: CheckResult): string {
   if (leaks > 0) text += `\n${leaks} leaked clusters were found on the image.\nThis means waste of disk space, but no harm to data.\n`
   if (checkErrors > 0) text += `\n${checkErrors} internal errors have occurred during the check.\n`
   if (totalClusters > 0 && allocatedClusters > 0) {
-    const percent = (n: number, of: number): string => `${((n * 100) / of).toFixed(2)}%`
+    const percent = (n: number, of: number): string => `${fixed2((n * 100) / of)}%`
     text += `${allocatedClusters}/${totalClusters} = ${percent(allocatedClusters, totalClusters)} allocated, `
     text += `${percent(result.fragmentedClusters ?? 0, allocatedClusters)} fragmented, ${percent(result.compressedClusters ?? 0, allocatedClusters)} compressed clusters\n`
   }

@@ -1,4 +1,5 @@
 import type { Host } from '../host.ts'
+import { fixed2 } from './fixed.ts'
 import { humanSize } from './human-size.ts'
 
 /** Shows how far a long operation is. Amounts are bytes. @internal */
@@ -27,7 +28,7 @@ function plainProgress(host: Host, step: number): Progress {
       const percent = share(done, total)
       if (percent - shown < step && (percent < 100 || shown === 100)) return
       shown = percent
-      host.out(`    (${percent.toFixed(2)}/100%)\r`)
+      host.out(`    (${fixed2(percent)}/100%)\r`)
     },
     end: () => host.out('\n'),
   }

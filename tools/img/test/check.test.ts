@@ -1,0 +1,50 @@
+import { rmSync } from 'node:fs'
+import { oracleAvailable } from '@blockloom/oracle'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest'
+import { fixtureFolder } from './support/fixtures.ts'
+import { expectSame, Twins, words } from './support/side-by-side.ts'
+
+describe.runIf(oracleAvailable())('check finds what qemu-img finds', () => {
+  let folder: string
+  let twins: Twins
+  beforeAll(() => void (folder = fixtureFolder()))
+  afterAll(() => rmSync(folder, { recursive: true, force: true }))
+
+  test.each([
+    'data.qcow2', 'empty.qcow2', 'nothing.qcow2', 'v2.qcow2', 'many.qcow2', 'zeroes.qcow2', 'ext.qcow2', 'over.qcow2', 'snap.qcow2', 'bitmap.qcow2', 'packed.qcow2',
+    'leak.qcow2', 'corrupt.qcow2', 'dirty.qcow2', 'corruptbit.qcow2', 'datafile.qcow2', 'orphan.qcow2', 'data.raw', 'unknown.qcow2', 'l1.qcow2', 'absent',
+  ])('%s', async (image) => {
+    await expectSame(folder, ['check', image])
+    await expectSame(folder, ['check', '--output=json', image])
+    await expectSame(folder, ['check', '-q', image])
+  })
+
+  test.each([
+    'check',
+    'check -r foo data.qcow2',
+    'check -T foo data.qcow2',
+    'check -T none data.qcow2',
+    'check -U data.qcow2',
+    'check -f raw data.raw',
+    'check --output=json -f raw data.raw',
+    'check -f qcow2 data.raw',
+    'check -U -r all data.qcow2',
+    'check --image-opts driver=qcow2,file.filename=data.qcow2',
+    'check --image-opts -f raw driver=qcow2,file.filename=data.qcow2',
+  ])('%s', async (line) => expectSame(folder, words(line)))
+
+  describe('and repairs it', () => {
+    beforeEach(() => void (twins = new Twins(folder, 'leak.qcow2')))
+    afterEach(() => twins.remove())
+
+    test.each(['leak.qcow2', 'data.qcow2'])('%s', async (image) => {
+      await twins.expectSame(['check', '-r', 'leaks', image])
+      await twins.expectSame(['check', image])
+    })
+
+    test('in JSON', async () => {
+      await twins.expectSame(['check', '-r', 'leaks', '--output=json', 'leak.qcow2'])
+      await twins.expectSame(['check', '--output=json', 'leak.qcow2'])
+    })
+  })
+})
