@@ -19,6 +19,8 @@ describe('opening', () => {
       () => graph.openFilename('file:a', { probe: true }),
       () => graph.openFilename('json:{"driver":"toy","file.driver":"file","file.filename":"a"}', {}),
       () => graph.openFilename('json:{"file":{"driver":"file","filename":"a"}}', { probe: true }),
+      () => graph.openFilename('json:{"driver":"toy","file.filename":"a"}', {}),
+      () => graph.openFilename('json:{"file.filename":"file:a"}', { probe: true }),
       () => graph.openSpec({ driver: 'empty', 'file.driver': 'toy', 'file.file.driver': 'file', 'file.file.filename': 'a' }),
     ]) {
       const node = await open()
@@ -38,7 +40,7 @@ describe('opening', () => {
     [{ driver: 'nope' }, "Unknown driver 'nope'"],
     [{}, "Parameter 'driver' is missing"],
     [{ driver: 'toy' }, 'A block device must be specified for "file"'],
-    [{ driver: 'toy', tg: 'x', file: { driver: 'file', filename: 'a' } }, "Invalid parameter 'tg'"],
+    [{ driver: 'toy', tg: 'x', file: { driver: 'file', filename: 'a' } }, "Block format 'toy' does not support the option 'tg'"],
     [{ driver: 'toy', file: { driver: 'file' } }, "Parameter 'file.filename' is missing"],
     [{ driver: 'toy', file: 'nobody' }, "Cannot find device='' nor node-name='nobody'"],
     [{ driver: 'toy', file: { driver: 'file', filename: 'b' } }, "Could not open 'b': No such file or directory"],
@@ -168,6 +170,10 @@ describe('filters and probing', () => {
     await node.close()
     const named = await graph.openFilename('r', { format: 'plain' })
     await named.write(0, new TextEncoder().encode('TOY'))
+    await named.close()
+    // What has a header of its own may store anything, wherever its bytes lie.
+    const guessed = await setup({ t: toyDisk([1, 1], 3) }).openFilename('t', { probe: true })
+    await guessed.write(0, new Uint8Array(16))
   })
 })
 

@@ -208,7 +208,7 @@ describe('zero detection, notifiers, drain, resize', () => {
     await node.read(4096, new Uint8Array(4096))
     await node.resize(10)
     expect((await failure(node.read(0, new Uint8Array(11)))).code).toBe('range')
-    expect((await failure(node.resize(100, { preallocation: 'full' }))).message).toBe("Unsupported preallocation mode 'full'")
+    expect((await failure(node.resize(100, { preallocation: 'full' }))).message).toBe('Unsupported preallocation mode: full')
     expect((await failure(node.resize(2 ** 53))).errno).toBe('EFBIG')
   })
 })

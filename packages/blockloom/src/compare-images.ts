@@ -5,7 +5,7 @@ import type { BlockNode, BlockStatus } from '@blockloom/block-core'
 export interface CompareOptions {
   /** Sizes have to be equal, and so does what is allocated. Default false. */
   readonly strict?: boolean
-  /** Bytes looked at, of the longer image. */
+  /** Bytes looked at, of the longer image in whole sectors. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
   /** The common part is equal; the rest of the longer image, which has to be zeroes, comes next. */
   readonly onSizeMismatch?: () => void
@@ -42,7 +42,7 @@ const roundUp = (size: number): number => Math.ceil(size / SECTOR) * SECTOR
 export async function compareImages(first: BlockNode, second: BlockNode, options: CompareOptions = {}): Promise<CompareResult> {
   const sizesDiffer = roundUp(first.size) !== roundUp(second.size)
   if (options.strict && sizesDiffer) return { identical: false, reason: 'size', offset: Math.min(first.size, second.size) }
-  const total = Math.max(first.size, second.size)
+  const total = roundUp(Math.max(first.size, second.size))
   const compared = new Pieces((done) => options.onProgress?.({ done, total }))
   options.onProgress?.({ done: 0, total })
   try {

@@ -42,19 +42,20 @@ export async function imageInfo(node: BlockNode): Promise<ImageInfo> {
   const named = node.backingReference?.named
   const full = named == null ? undefined : backingPath(node.filename, named.filename)
   const snapshots = node.snapshots?.list() ?? []
-  const { dirty, encrypted, ...data } = await node.info()
+  // Formats without such a flag are never dirty; most protocols cannot say.
+  const dirty = node.driver.kind === 'protocol' && node.driver.name !== 'file' ? {} : { 'dirty-flag': false }
   return {
     filename: node.filename,
     format: node.driver.name,
     'virtual-size': Math.ceil(node.size / SECTOR) * SECTOR,
     ...(actual === undefined ? {} : { 'actual-size': actual }),
     ...(clusterSize === 0 ? {} : { 'cluster-size': clusterSize }),
-    ...(encrypted === true ? { encrypted } : {}),
-    ...(typeof dirty === 'boolean' ? { 'dirty-flag': dirty } : {}),
+    ...dirty,
     ...(named == null ? {} : { 'backing-filename': named.filename }),
     ...(full === undefined ? {} : { 'full-backing-filename': full }),
     ...(named?.format === undefined ? {} : { 'backing-filename-format': named.format }),
     ...(snapshots.length === 0 ? {} : { snapshots }),
-    ...(Object.keys(data).length === 0 ? {} : { 'format-specific': { type: node.driver.name, data } }),
+    // What only the driver knows, under the same names.
+    ...(await node.info()),
   }
 }

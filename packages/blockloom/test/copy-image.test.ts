@@ -38,6 +38,13 @@ describe('copyImage', () => {
     expect(bytes(target).equals(bytes(source))).toBe(true)
   })
 
+  test('what a larger target has behind the copy stays', async () => {
+    const source = diskOf('a..b')
+    const target = diskOf('x'.repeat(8))
+    await copyImage({ sources: [await open(source)], target: await open(target) })
+    expect(bytes(target).equals(bytes(diskOf('a..bxxxx')))).toBe(true)
+  })
+
   test('several sources end up one behind the other', async () => {
     const sources = [diskOf('ab'), diskOf('c'), diskOf('..d')]
     const target = createMemoryDisk({ size: 6 * 4 * KIB })

@@ -12,6 +12,7 @@ const COMMANDS = [
   'map [--image-opts] [-f fmt] [--start-offset=offset] [--max-length=len] [--output=ofmt] [-U] filename',
   'measure [--output=ofmt] [-O output_fmt] [-o options] [--size N | [--image-opts] [-f fmt] [-l snapshot_param] [-U] filename]',
   'resize [--image-opts] [-f fmt] [--preallocation=prealloc] [-q] [--shrink] filename [+ | -]size',
+  'snapshot [--image-opts] [-U] [-q] [-l | -a snapshot | -c snapshot | -d snapshot] filename',
 ]
 
 const PARAMETERS = `Command parameters:
@@ -62,6 +63,13 @@ Parameters to convert subcommand:
        process (defaults to 8)
   '-W' allow to write to the target out of order rather than sequential
   '--salvage' goes on where the source cannot be read, with zeroes
+
+Parameters to snapshot subcommand:
+  'snapshot' is the name of the snapshot to create, apply or delete
+  '-a' applies a snapshot (revert disk to saved state)
+  '-c' creates a snapshot
+  '-d' deletes a snapshot
+  '-l' lists all snapshots in the given image
 
 Parameters to compare subcommand:
   '-f' first image format

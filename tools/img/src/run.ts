@@ -15,6 +15,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   map: async () => (await import('./commands/map.ts')).map,
   measure: async () => (await import('./commands/measure.ts')).measure,
   resize: async () => (await import('./commands/resize.ts')).resize,
+  snapshot: async () => (await import('./commands/snapshot.ts')).snapshot,
 }
 
 const STANDARD_OPTIONS = [

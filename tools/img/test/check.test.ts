@@ -1,8 +1,10 @@
 import { rmSync } from 'node:fs'
 import { oracleAvailable } from '@blockloom/oracle'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { checkJson, checkText } from '../src/output/check-result.ts'
+import { prettyJson } from '../src/output/json.ts'
 import { fixtureFolder } from './support/fixtures.ts'
-import { expectSame, Twins, words } from './support/side-by-side.ts'
+import { expectSame, reference, Twins, words } from './support/side-by-side.ts'
 
 describe.runIf(oracleAvailable())('check finds what qemu-img finds', () => {
   let folder: string
@@ -17,6 +19,25 @@ describe.runIf(oracleAvailable())('check finds what qemu-img finds', () => {
     await expectSame(folder, ['check', image])
     await expectSame(folder, ['check', '--output=json', image])
     await expectSame(folder, ['check', '-q', image])
+  })
+
+  test.each(['data.qcow2', 'empty.qcow2', 'many.qcow2', 'snap.qcow2', 'packed.qcow2', 'leak.qcow2', 'corrupt.qcow2'])('counts of %s are shown as qemu-img shows them', (image) => {
+    const json = reference(folder, ['check', '--output=json', image]).stdout
+    const counts = JSON.parse(json) as Record<string, number>
+    const result = {
+      corruptions: counts['corruptions'] ?? 0,
+      leaks: counts['leaks'] ?? 0,
+      checkErrors: counts['check-errors']!,
+      corruptionsFixed: 0,
+      leaksFixed: 0,
+      imageEndOffset: counts['image-end-offset']!,
+      totalClusters: counts['total-clusters'] ?? 0,
+      allocatedClusters: counts['allocated-clusters'] ?? 0,
+      fragmentedClusters: counts['fragmented-clusters'] ?? 0,
+      compressedClusters: counts['compressed-clusters'] ?? 0,
+    }
+    expect(checkText(result)).toBe(reference(folder, ['check', image]).stdout)
+    expect(`${prettyJson(checkJson(result, image, 'qcow2'))}\n`).toBe(json)
   })
 
   test.each([

@@ -54,6 +54,7 @@ async function openJson(spec: RawSpec, how: FilenameOptions, opener: NodeOpener,
     else if (name.startsWith('file.')) file[name.slice(5)] = value
     else rest[name] = value
   }
+  if (Object.keys(file).length === 0) throw new BlockError('invalid', 'Must specify either driver or file', { detail: { option: 'driver' } })
   return openProbed(file, rest, how, 'json:', opener, inherited)
 }
 
@@ -61,7 +62,7 @@ async function openProbed(protocol: RawSpec, more: RawSpec, how: FilenameOptions
   if (how.probe !== true) {
     throw new BlockError('invalid', `The format of '${filename}' is not given, and guessing it is not allowed here`, { detail: { option: 'format', filename } })
   }
-  const file = await opener.open(protocol, { ...inherited, unmap: true })
+  const file = await opener.open(protocol, { ...inherited, unmap: true }, 'file.')
   let format: string
   try {
     const head = new Uint8Array(PROBE_BYTES)

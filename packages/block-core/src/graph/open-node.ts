@@ -5,10 +5,11 @@ import { filterPlanOf, planOf } from '../node/plan.ts'
 import { refreshPermissions } from '../node/refresh-permissions.ts'
 import { closeUnused, type NodeRegistry } from './close-node.ts'
 import { filenameSpec } from './filename-spec.ts'
-import { resolveRelative } from './filename.ts'
+import { protocolSpec, resolveRelative } from './filename.ts'
 import { gateAllows, type Gate } from './gate.ts'
 import { ParentStandIn } from './parent-stand-in.ts'
 import type { NodeNames } from './node-names.ts'
+import { isFallback } from './probe.ts'
 import { guardProbed } from './probed-guard.ts'
 import { splitSpec, type RawSpec, type SplitSpec } from './raw-spec.ts'
 
@@ -85,7 +86,7 @@ export class NodeOpener {
   async open(spec: RawSpec, inherited: Inherited = this.root, prefix = ''): Promise<BlockNode> {
     this.options.signal?.throwIfAborted()
     const { names, nodes } = this.environment
-    const split = splitSpec(this.#withCache(spec), this.environment.drivers, prefix)
+    const split = splitSpec(this.#withCache(withDriver(spec, this.environment.drivers, prefix)), this.environment.drivers, prefix)
     const given = split.node['node-name']
     if (given !== undefined) names.check(given, (name) => nodes.has(name))
     const name = given ?? names.generate()
@@ -154,7 +155,7 @@ export class NodeOpener {
       const node = new BlockNode({ name, driver: split.driver, settings, instance, plan, size, children, owner: environment.owner })
       standIn.become(node)
       environment.nodes.set(name, node)
-      if (settings.probed) guardProbed(node, environment.drivers, node.child('file')?.filename ?? '')
+      if (settings.probed && isFallback(split.driver)) guardProbed(node, environment.drivers, node.child('file')?.filename ?? '')
       environment.opened(node)
       return node
     } catch (error) {
@@ -231,4 +232,10 @@ export class NodeOpener {
       throw new BlockError(error.code, `Could not open backing file: ${error.message}`, { errno: error.errno, cause: error, detail: error.detail })
     }
   }
+}
+
+/** A child that has a filename and no driver is a file, or what the filename's prefix says. */
+function withDriver(spec: RawSpec, drivers: readonly AnyDriver[], prefix: string): RawSpec {
+  const { filename, driver, ...rest } = spec
+  return prefix !== '' && driver === undefined && typeof filename === 'string' ? { ...protocolSpec(filename, drivers), ...rest } : spec
 }

@@ -27,3 +27,8 @@ export function probeFormat(drivers: readonly AnyDriver[], head: Uint8Array, fil
   }
   return found[0]!
 }
+
+/** A format that takes anything, even a disk of zeroes: what is guessed when nothing else fits. @internal */
+export function isFallback(driver: AnyDriver): boolean {
+  return (driver.probe?.(new Uint8Array(PROBE_BYTES), '') ?? 0) > 0
+}

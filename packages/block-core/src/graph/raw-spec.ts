@@ -51,7 +51,7 @@ export function splitSpec(spec: RawSpec, drivers: readonly AnyDriver[], prefix =
   return {
     driver,
     node: parseOptions(NODE_OPTIONS, node, { prefix }) as SplitSpec['node'],
-    options: parseOptions(driver.options, own, { prefix }),
+    options: parseOptions(driver.options, own, { prefix, unknown: (option) => `Block ${driver.kind === 'protocol' ? 'protocol' : 'format'} '${driver.name}' does not support the option '${option}'` }),
     children,
   }
 }

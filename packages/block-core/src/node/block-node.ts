@@ -3,6 +3,7 @@ import { Requests, type BeforeWrite, type RequestSettings } from '../request/req
 import { blockStatus, type BlockStatus } from '../status/block-status.ts'
 import { Drain } from './drain.ts'
 import { nodeFilename } from './filename.ts'
+import { guardFacets, type GuardedFacets } from './guarded-facets.ts'
 import type { Link } from './link.ts'
 import type { ParentState } from './permissions.ts'
 import type { Plan } from './plan.ts'
@@ -47,6 +48,7 @@ export class BlockNode {
   /** @internal */
   readonly drains = new Drain()
   readonly #owner: NodeOwner
+  readonly #facets: GuardedFacets
   #closed = false
 
   /** @internal */
@@ -58,6 +60,7 @@ export class BlockNode {
     this.childLinks = init.children
     this.#owner = init.owner
     this.requests = new Requests(init.plan, init.size, init.settings)
+    this.#facets = guardFacets(init.instance, (work) => this.#change(work))
   }
 
   /** Bytes. */
@@ -114,23 +117,23 @@ export class BlockNode {
   }
 
   get check(): CheckFacet | undefined {
-    return this.instance.check
+    return this.#facets.check
   }
 
   get snapshots(): SnapshotFacet | undefined {
-    return this.instance.snapshots
+    return this.#facets.snapshots
   }
 
   get bitmaps(): BitmapFacet | undefined {
-    return this.instance.bitmaps
+    return this.#facets.bitmaps
   }
 
   get backingReference(): BackingFacet | undefined {
-    return this.instance.backing
+    return this.#facets.backing
   }
 
   get amend(): AmendFacet | undefined {
-    return this.instance.amend
+    return this.#facets.amend
   }
 
   get medium(): MediumFacet | undefined {
@@ -269,6 +272,18 @@ export class BlockNode {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  async #change<T>(work: () => Promise<T>): Promise<T> {
+    this.#checkOpen()
+    return this.drained(async () => {
+      try {
+        return await work()
+      } finally {
+        this.requests.changed()
+        this.requests.size = await this.plan.size()
+      }
+    })
   }
 
   /** Only a handful of edges point at a node, and the first is mostly the user's. */

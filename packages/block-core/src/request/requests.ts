@@ -305,7 +305,7 @@ export class Requests {
     }
     const preallocation = options.preallocation ?? 'off'
     if (!resize.preallocations.includes(preallocation)) {
-      throw new BlockError('unsupported', `Unsupported preallocation mode '${preallocation}'`, { detail: { option: 'preallocation' } })
+      throw new BlockError('unsupported', `Unsupported preallocation mode: ${preallocation}`, { detail: { option: 'preallocation' } })
     }
     if (!Number.isSafeInteger(size) || size < 0 || size > MAX_IMAGE_SIZE) {
       throw new BlockError('range', `The new size ${size} is outside 0 ... ${MAX_IMAGE_SIZE}`, { errno: 'EFBIG' })

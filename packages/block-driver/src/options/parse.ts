@@ -9,6 +9,8 @@ export interface ParseOptions {
   readonly prefix?: string
   /** Names that are someone else's: they are left alone. */
   readonly ignore?: ReadonlySet<string>
+  /** Message for a name that is not in the schema. Default: `Invalid parameter 'x'`. */
+  readonly unknown?: (name: string) => string
 }
 
 const SIZE_HINT = 'Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.'
@@ -26,7 +28,7 @@ export function parseOptions(schema: OptionsSchema, values: Readonly<Record<stri
   const nested = nest(schema, values)
   for (const name of Object.keys(nested)) {
     if (Object.hasOwn(schema, name) || how.ignore?.has(name)) continue
-    throw invalid(prefix + name, `Invalid parameter '${prefix}${name}'`)
+    throw invalid(prefix + name, how.unknown?.(name) ?? `Invalid parameter '${prefix}${name}'`)
   }
   const out: Record<string, unknown> = {}
   for (const [name, field] of Object.entries(schema)) {

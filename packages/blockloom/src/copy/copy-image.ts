@@ -96,12 +96,12 @@ class Copy {
     if (this.#failed !== null) throw this.#failed.error
   }
 
-  /** A target that is no new one: one metadata request may do for all of it. */
+  /** A target that is no new one: one metadata request may do for all that is copied; what is behind it stays. */
   async #makeTargetZero(): Promise<void> {
     const { target, targetBacking } = this.#o
     if (this.#targetIsZero || targetBacking != null || this.#o.sparse === 0) return
     try {
-      await target.zero(0, target.size, RequestFlag.MAY_UNMAP | RequestFlag.NO_FALLBACK)
+      await target.zero(0, this.#map.size, RequestFlag.MAY_UNMAP | RequestFlag.NO_FALLBACK)
       this.#targetIsZero = true
     } catch (error) {
       if (!isBlockError(error, 'unsupported')) throw error

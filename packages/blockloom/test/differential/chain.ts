@@ -7,6 +7,8 @@ import { writeSources } from './content.ts'
 export class Chain {
   readonly folder: string
   readonly layers: readonly Layer[]
+  /** Internal snapshots taken so far, and what a guest saw then. */
+  readonly snapshots: { readonly layer: number; readonly name: string; readonly bytes: Uint8Array }[] = []
 
   constructor(folder: string, layers: readonly Layer[]) {
     this.folder = folder

@@ -10,6 +10,7 @@ export interface Layer {
   readonly compression: 'zlib' | 'zstd'
   readonly dataFile: 'none' | 'separate' | 'raw'
   readonly lazyRefcounts: boolean
+  readonly preallocation: 'off' | 'metadata' | 'falloc' | 'full'
   /** Virtual size in bytes, a multiple of 512 and often not of a cluster. */
   readonly size: number
 }
@@ -24,16 +25,18 @@ export function randomLayer(random: SeededRandom, index: number, below: Layer | 
   const clusterSize = 2 ** CLUSTER_BITS[index % CLUSTER_BITS.length]!
   const version = random.chance(0.25) ? 2 : 3
   const v3 = version === 3
+  const extendedL2 = v3 && clusterSize >= 16 * KIB && random.chance(0.4)
   const dataFile = v3 && random.chance(0.2) ? (below === null && random.chance(0.5) ? 'raw' : 'separate') : 'none'
   return {
     format: mayBeRaw && random.chance(0.15) ? 'raw' : 'qcow2',
     version,
     clusterSize,
     refcountBits: v3 ? random.pick([1, 2, 4, 8, 16, 16, 32, 64]) : 16,
-    extendedL2: v3 && clusterSize >= 16 * KIB && random.chance(0.4),
+    extendedL2,
     compression: v3 && random.chance(0.5) ? 'zstd' : 'zlib',
     dataFile,
     lazyRefcounts: v3 && random.chance(0.2),
+    preallocation: (below === null || extendedL2) && random.chance(0.15) ? random.pick(['metadata', 'falloc', 'full']) : 'off',
     size: randomSize(random, clusterSize, below),
   }
 }
@@ -52,6 +55,7 @@ export function creationOptions(layer: Layer, dataFile: string): Record<string, 
   return {
     compat: layer.version === 2 ? '0.10' : '1.1',
     cluster_size: String(layer.clusterSize),
+    ...(layer.preallocation === 'off' ? {} : { preallocation: layer.preallocation }),
     ...(layer.version === 2
       ? {}
       : {

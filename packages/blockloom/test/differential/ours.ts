@@ -6,6 +6,7 @@ import { contentBytes } from './content.ts'
 import { assertSameBytes } from './compare.ts'
 import type { GuestModel } from './model.ts'
 import type { Change, Session } from './operations.ts'
+import { takeSnapshot } from './reference.ts'
 
 /** Creates a layer with blockloom. */
 export async function createByUs(chain: Chain, layer: number): Promise<void> {
@@ -20,8 +21,9 @@ export function openForWriting(file: string, format: string): Promise<DiskImage>
 
 /** Runs sessions through block nodes. The model follows; reads are checked against it. */
 export async function writeByUs(chain: Chain, sessions: readonly Session[], model: GuestModel): Promise<void> {
-  for (const { layer, operations } of sessions) {
+  for (const { layer, operations, snapshot } of sessions) {
     model.open(chain.layers[layer]!)
+    if (snapshot) await takeSnapshot(chain, layer, model)
     await using disk = await openForWriting(chain.file(layer), chain.layers[layer]!.format)
     for (const operation of operations) {
       if (operation.kind === 'flush') await disk.flush()
@@ -60,8 +62,26 @@ async function writeClusters(node: BlockNode, offset: number, from: Uint8Array):
   await Promise.all(writes)
 }
 
-/** What the guest sees of an image, as we read it. */
-export async function readByUs(image: string, format: string): Promise<Uint8Array> {
+/** Throws unless we see these bytes in an image. */
+export async function assertWeSee(expected: Uint8Array, image: string, format: string): Promise<void> {
   await using disk = await openImage(image, { format, implicit: 'allow' })
-  return disk.read(0, disk.size)
+  await assertReads(disk.size, (at, part) => disk.readInto(at, part), expected)
+}
+
+/** Throws unless we see these bytes in an internal snapshot. */
+export async function assertWeSeeSnapshot(expected: Uint8Array, image: string, name: string): Promise<void> {
+  await using disk = await openImage(image, { format: 'qcow2', implicit: 'allow' })
+  const snapshot = await disk.node.snapshots!.openReadOnly(name)
+  await assertReads(await snapshot.size(), (at, part) => snapshot.read(at, part, 0), expected)
+  await snapshot.close()
+}
+
+async function assertReads(size: number, read: (at: number, part: Uint8Array) => Promise<void>, expected: Uint8Array): Promise<void> {
+  if (size !== expected.length) throw new Error(`Expected ${expected.length} bytes, got ${size}`)
+  const chunk = new Uint8Array(Math.min(1 << 20, size))
+  for (let at = 0; at < size; at += chunk.length) {
+    const part = chunk.subarray(0, size - at)
+    await read(at, part)
+    assertSameBytes(part, expected.subarray(at, at + part.length), at)
+  }
 }

@@ -1,9 +1,13 @@
-import { readFile, rm } from 'node:fs/promises'
+import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs'
 import type { Chain } from './chain.ts'
+import { assertSameBytes } from './compare.ts'
 import { contentOption } from './content.ts'
 import type { GuestModel } from './model.ts'
 import type { Change, Session } from './operations.ts'
 import { mustRun, runTool } from './run-tool.ts'
+
+/** Comparing is synchronous: one buffer is enough. */
+const CHUNK = new Uint8Array(1 << 20)
 
 /** Creates a layer with qemu-img. */
 export async function createByReference(chain: Chain, layer: number): Promise<void> {
@@ -36,9 +40,14 @@ export function ioCommand(change: Change, folder: string): string {
 
 /** Runs sessions in one qemu-io process. The model follows; reads are checked against it. */
 export async function writeByReference(chain: Chain, sessions: readonly Session[], model: GuestModel): Promise<void> {
-  const script: string[] = []
-  for (const { layer, operations } of sessions) {
+  let script: string[] = []
+  for (const { layer, operations, snapshot } of sessions) {
     model.open(chain.layers[layer]!)
+    if (snapshot) {
+      await runIo(script)
+      script = []
+      await takeSnapshot(chain, layer, model)
+    }
     script.push(openCommand(chain, layer))
     for (const operation of operations) {
       if (operation.kind === 'flush') script.push('flush')
@@ -54,6 +63,13 @@ export async function writeByReference(chain: Chain, sessions: readonly Session[
   await runIo(script)
 }
 
+/** Takes an internal snapshot; the chain remembers what is in it. */
+export async function takeSnapshot(chain: Chain, layer: number, model: GuestModel): Promise<void> {
+  const name = `s${chain.snapshots.length}`
+  await mustRun('qemu-img', ['snapshot', '-q', '-c', name, chain.file(layer)])
+  chain.snapshots.push({ layer, name, bytes: model.bytes.slice() })
+}
+
 /** The command that opens a layer for writing; no cache mode that waits for the host's disk. */
 export function openCommand(chain: Chain, layer: number): string {
   return `open -t unsafe -o driver=${chain.layers[layer]!.format} ${chain.file(layer)}`
@@ -66,13 +82,27 @@ export async function runIo(script: readonly string[]): Promise<void> {
   if (status !== 0 || failed) throw new Error(`qemu-io: ${failed?.[0] ?? `ended with ${status}`}\n${stdout}${stderr}`)
 }
 
-/** What the guest sees of an image, as the reference reads it. */
-export async function readByReference(image: string, format: string, more: readonly string[] = []): Promise<Uint8Array> {
-  const out = `${image}.raw`
+/** Throws unless the reference sees these bytes in an image. */
+export async function assertReferenceSees(expected: Uint8Array, image: string, format: string, more: readonly string[] = []): Promise<void> {
+  const out = `${image}${more.join('-')}.raw`
   await mustRun('qemu-img', ['convert', '-t', 'unsafe', '-f', format, ...more, '-O', 'raw', image, out])
-  const bytes = await readFile(out)
-  await rm(out)
-  return bytes
+  assertSameFile(out, expected)
+  rmSync(out)
+}
+
+/** Throws unless a file holds these bytes, and at most `slack` more; without reading all of it into memory. */
+export function assertSameFile(file: string, expected: Uint8Array, slack = 0): void {
+  const fd = openSync(file, 'r')
+  try {
+    const { size } = fstatSync(fd)
+    if (size < expected.length || size > expected.length + slack) throw new Error(`Expected ${expected.length} bytes, got ${size}`)
+    for (let at = 0; at < expected.length; at += CHUNK.length) {
+      const read = readSync(fd, CHUNK, 0, Math.min(CHUNK.length, expected.length - at), at)
+      assertSameBytes(CHUNK.subarray(0, read), expected.subarray(at, at + read), at)
+    }
+  } finally {
+    closeSync(fd)
+  }
 }
 
 /** Throws unless `qemu-img check` finds neither corruptions nor leaks. */

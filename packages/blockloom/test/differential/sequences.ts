@@ -1,11 +1,9 @@
 import { withTempFolder } from '@blockloom/oracle'
-import { readFile } from 'node:fs/promises'
 import { Chain } from './chain.ts'
-import { assertSameBytes } from './compare.ts'
 import { GuestModel } from './model.ts'
 import { randomSequence, type Sequence } from './operations.ts'
-import { createByUs, readByUs, writeByUs } from './ours.ts'
-import { assertClean, createByReference, ioCommand, readByReference, writeByReference } from './reference.ts'
+import { assertWeSee, assertWeSeeSnapshot, createByUs, writeByUs } from './ours.ts'
+import { assertClean, assertReferenceSees, assertSameFile, createByReference, ioCommand, writeByReference } from './reference.ts'
 
 /** Who creates the layers and runs the sessions. In `mixed` they take turns. */
 export type Writer = 'us' | 'reference' | 'mixed'
@@ -58,23 +56,27 @@ async function writeAndRead(chain: Chain, sequence: Sequence, writer: Writer): P
     }
   }
   const { top } = chain
-  const { format, dataFile } = chain.layers[top]!
-  assertSameBytes(await readByUs(chain.file(top), format), model.bytes)
+  const { format, dataFile, clusterSize } = chain.layers[top]!
+  await assertWeSee(model.bytes, chain.file(top), format)
+  for (const { layer, name, bytes } of chain.snapshots) await assertWeSeeSnapshot(bytes, chain.file(layer), name)
   if (writer === 'reference') return
   await Promise.all([
-    readByReference(chain.file(top), format).then((bytes) => assertSameBytes(bytes, model.bytes)),
+    ...chain.snapshots.map(({ layer, name, bytes }) => assertReferenceSees(bytes, chain.file(layer), 'qcow2', ['-l', `snapshot.name=${name}`])),
+    assertReferenceSees(model.bytes, chain.file(top), format),
     ...chain.layers.map((layer, i) => (layer.format === 'raw' ? undefined : assertClean(chain.file(i)))),
   ])
   for (let i = 0; i < top; i++) {
     if (chain.stamp(i) !== stamps[i]) throw new Error(`Layer ${i} was written to while it was a backing file`)
   }
-  if (dataFile === 'raw') assertSameBytes((await readFile(chain.dataFile(top))).subarray(0, model.bytes.length), model.bytes)
+  // Whole clusters of it are in use, also where the reference wrote.
+  if (dataFile === 'raw') assertSameFile(chain.dataFile(top), model.bytes, clusterSize - 1)
 }
 
 /** A sequence as images and qemu-io commands. */
 export function describeSequence({ layers, sessions }: Sequence): string {
   const lines = layers.map((layer, i) => `layer ${i}: ${JSON.stringify(layer)}`)
-  for (const { layer, operations } of sessions) {
+  for (const { layer, operations, snapshot } of sessions) {
+    if (snapshot) lines.push(`snapshot layer ${layer}`)
     lines.push(`open layer ${layer}`)
     for (const operation of operations) {
       if (operation.kind === 'flush') lines.push('  flush')

@@ -94,8 +94,9 @@ export class FormatBench extends Bench<FormatFixture> {
     const cluster = await this.cluster()
     const opened = await this.open(image)
     const { requestAlignment } = opened.limits
-    // One whole cluster, half of one, none, and so on.
-    for (let offset = 0; offset < model.size; offset += 3 * cluster) {
+    // One whole cluster, half of one, none, and so on; of a large image the last part stays empty, with the tables that map it.
+    const end = model.size > 64 * cluster ? Math.floor(model.size / 2) : model.size
+    for (let offset = 0; offset < end; offset += 3 * cluster) {
       const bytes = Math.min(cluster + Math.floor(cluster / 2), model.size - offset)
       const data = this.random.bytes(bytes - (bytes % requestAlignment))
       model.write(offset, data)

@@ -38,6 +38,7 @@ export class Session {
   readonly random: Random
   readonly warnings: string[] = []
   readonly slots = new Map<string, { current: ChildHandle | null }>()
+  slowReads = false
   /** See {@link ChildWorld.changed}. */
   changed: () => void = () => {}
   readonly #children: RecordingChild[] = []

@@ -26,6 +26,8 @@ export interface ChildWorld {
   readonly faults: Faults
   readonly random: Random
   readonly recorded: Recorded[]
+  /** Reads are overtaken by everything else. */
+  slowReads: boolean
   /** Called when a request that changes or settles a file has taken effect. */
   changed: () => void
 }
@@ -177,7 +179,8 @@ export class RecordingChild implements ChildHandle {
         if (fault.torn) torn?.()
         throw fault.error
       }
-      await hops(random.int(faults.armed ? 40 : 6))
+      // Now and then one is overtaken by everything else, by flushes too.
+      await hops(random.oneIn(16) || (kind === 'read' && this.#world.slowReads) ? random.int(400) : random.int(faults.armed ? 40 : 6))
       const result = effect()
       if (CHANGES.includes(kind)) this.#world.changed()
       await hops(random.int(4))

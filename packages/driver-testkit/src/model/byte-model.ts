@@ -71,20 +71,17 @@ export class ByteModel {
   check(offset: number, actual: Uint8Array, what: string): void {
     if (this.#opaque) return
     const expected = this.#bytes.slice(offset, actual.length)
-    const first = firstDifference(actual, expected)
-    if (first < 0) return
-    for (let i = first; i < actual.length; ) {
-      if (actual[i] === expected[i]) {
-        i++
-        continue
-      }
+    for (let i = firstDifference(actual, expected); i >= 0; ) {
       const other = this.#maybes.find((maybe) => covers(maybe, offset + i) && maybe.data[offset + i - maybe.offset] === actual[i])
       if (!other) {
         const also = this.#maybes.filter((maybe) => covers(maybe, offset + i)).map((maybe) => ` or ${hex(maybe.data[offset + i - maybe.offset]!)}`)
         throw failure(`${what}: byte ${offset + i} is ${hex(actual[i]!)}, expected ${hex(expected[i]!)}${[...new Set(also)].join('')}`)
       }
-      const end = Math.min(actual.length, other.offset + other.data.length - offset)
-      while (i < end && actual[i] === other.data[offset + i - other.offset]) i++
+      const allowed = other.data.subarray(offset + i - other.offset)
+      const end = Math.min(actual.length, i + allowed.length)
+      i = nextDifference(actual.subarray(0, end), allowed, i, i)
+      i = i < 0 ? end : i
+      i = nextDifference(actual, expected, i, 0)
     }
   }
 
@@ -112,6 +109,12 @@ export class ByteModel {
       return parts
     })
   }
+}
+
+/** Where from `from` on `actual` differs from `expected`, whose first byte stands for that at `base`; -1 if nowhere. */
+function nextDifference(actual: Uint8Array, expected: Uint8Array, from: number, base: number): number {
+  const at = firstDifference(actual.subarray(from), expected.subarray(from - base, actual.length - base))
+  return at < 0 ? -1 : from + at
 }
 
 function covers(maybe: Maybe, offset: number): boolean {

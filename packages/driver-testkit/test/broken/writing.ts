@@ -32,6 +32,17 @@ export const brokenWrites: readonly Broken[] = [
     },
   },
   {
+    fault: 'a freed cluster is used again while somebody still reads it',
+    caughtBy: ['concurrency: readers of what is being given up see its old or its new bytes, never those of its next user'],
+    changes: {
+      Image: class extends ToyImage {
+        override async read(offset: number, into: Uint8Array): Promise<void> {
+          await Promise.all([...this.parts(offset, into.length)].map(([index, start, at, bytes]) => this.readPart(index, start, into.subarray(at, at + bytes))))
+        }
+      },
+    },
+  },
+  {
     fault: 'a write encrypts in the buffer that it was lent',
     caughtBy: ['write: at every edge of a cluster, touching nothing else'],
     changes: {

@@ -191,6 +191,12 @@ export class Allocator {
     this.#cursor = Math.min(this.#cursor, cluster)
   }
 
+  /** Refcounts have changed in many places; `lowest` is the lowest cluster that became free, Infinity if none did. */
+  startOver(lowest: number): void {
+    this.#nextByte = 0
+    this.#cursor = Math.min(this.#cursor, lowest)
+  }
+
   /** No more compressed data is put into `cluster`: it is about to become free. */
   leave(cluster: number): void {
     if (Math.floor(this.#nextByte / this.#geometry.clusterSize) === cluster) this.#nextByte = 0

@@ -55,6 +55,11 @@ export class CompressedReader {
     this.#kept.delete(offset)
   }
 
+  /** None of the compressed clusters read so far is known to be in use. */
+  forgetAll(): void {
+    this.#kept.clear()
+  }
+
   #keep(offset: number, hi: number, lo: number): Promise<Uint8Array> {
     const cluster = new Uint8Array(this.#geometry.clusterSize)
     const loading = this.#decompress(hi, lo, cluster).then(

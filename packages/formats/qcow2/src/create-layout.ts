@@ -55,9 +55,15 @@ export class ClusterLayout {
 
   /** Takes `count` clusters in a row. */
   allocate(count: number): number {
-    const first = this.#take(count)
-    for (let index = this.#blockOf(first); index <= this.#blockOf(first + count - 1); index++) this.#needBlock(index)
-    return first
+    for (;;) {
+      const first = this.#take(count)
+      const table = this.#table
+      for (let index = this.#blockOf(first); index <= this.#blockOf(first + count - 1); index++) this.#needBlock(index)
+      if (table === this.#table) return first
+      // The table moved: like the reference, look again, for what it left may be large enough.
+      this.#release({ first, count })
+      this.#cursor = Math.min(this.#cursor, table.first)
+    }
   }
 
   /**
@@ -121,7 +127,7 @@ export class ClusterLayout {
       blocks = needed
       table = Math.ceil(Math.ceil((firstBlock + blocks) * 1.5) / tableEntriesPerCluster)
     }
-    if (first > this.#end) this.#gaps.push({ first: this.#end, count: first - this.#end })
+    if (first > this.#end) this.#release({ first: this.#end, count: first - this.#end })
     this.#end = first + blocks + table
     for (let i = 0; i < blocks; i++) this.#blocks[firstBlock + i] = first + i
     this.#release(this.#table)
@@ -149,6 +155,18 @@ export class ClusterLayout {
 
   #release(run: ClusterRun): void {
     const at = this.#gaps.findIndex((gap) => gap.first > run.first)
-    this.#gaps.splice(at === -1 ? this.#gaps.length : at, 0, { ...run })
+    const index = at === -1 ? this.#gaps.length : at
+    this.#gaps.splice(index, 0, { ...run })
+    this.#join(index)
+    this.#join(index - 1)
+  }
+
+  /** Makes one gap of two that touch. */
+  #join(index: number): void {
+    const gap = this.#gaps[index]
+    const next = this.#gaps[index + 1]
+    if (gap === undefined || next === undefined || gap.first + gap.count !== next.first) return
+    gap.count += next.count
+    this.#gaps.splice(index + 1, 1)
   }
 }

@@ -25,6 +25,11 @@ export interface CreateSettings {
 
 const VERSIONS: Readonly<Record<string, 2 | 3>> = { '0.10': 2, v2: 2, '1.1': 3, v3: 3 }
 
+/** The version that a compatibility level stands for; default 3. @internal */
+export function versionOf(compat = 'v3'): 2 | 3 | undefined {
+  return Object.hasOwn(VERSIONS, compat) ? VERSIONS[compat] : undefined
+}
+
 /**
  * Checks creation options, in the order and with the words of qemu-img 7.2.
  *
@@ -32,18 +37,21 @@ const VERSIONS: Readonly<Record<string, 2 | 3>> = { '0.10': 2, v2: 2, '1.1': 3, 
  * @internal
  */
 export function createSettings(options: Qcow2CreateOptions): CreateSettings {
-  const version = Object.hasOwn(VERSIONS, options.compat ?? 'v3') ? VERSIONS[options.compat ?? 'v3']! : undefined
+  const version = versionOf(options.compat)
   if (version === undefined) throw invalid('compat', `Parameter 'version' does not accept value '${options.compat}'`)
   const compressionType = COMPRESSION_TYPES.find((type) => type === options.compression_type)
   if (compressionType === undefined) {
     throw invalid('compression_type', `Parameter 'compression-type' does not accept value '${options.compression_type}'`)
   }
-  const clusterBits = checkClusterSize(options, version)
+  if (options.extended_l2 && version < 3) {
+    throw invalid('extended_l2', 'Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)')
+  }
+  const clusterBits = checkClusterSize(options.cluster_size, options.extended_l2)
   checkBacking(options)
   if (options.lazy_refcounts && version < 3) {
     throw invalid('lazy_refcounts', 'Lazy refcounts only supported with compatibility level 1.1 and above (use version=v3 or greater)')
   }
-  const refcountOrder = checkRefcountBits(options.refcount_bits, version)
+  const refcountOrder = checkRefcountBits(options.refcount_bits, version, 'version=v3')
   checkDataFile(options, version)
   if (compressionType !== 'zlib' && version < 3) {
     throw invalid('compression_type', 'Non-zlib compression type is only supported with compatibility level 1.1 and above (use version=v3 or greater)')
@@ -76,15 +84,13 @@ export function createSettings(options: Qcow2CreateOptions): CreateSettings {
   }
 }
 
-function checkClusterSize(options: Qcow2CreateOptions, version: 2 | 3): number {
-  if (options.extended_l2 && version < 3) {
-    throw invalid('extended_l2', 'Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)')
-  }
-  const bits = Math.log2(options.cluster_size)
+/** Returns cluster_bits. @throws BlockError `invalid` @internal */
+export function checkClusterSize(size: number, extendedL2: boolean): number {
+  const bits = Math.log2(size)
   if (!Number.isInteger(bits) || bits < MIN_CLUSTER_BITS || bits > MAX_CLUSTER_BITS) {
     throw invalid('cluster_size', 'Cluster size must be a power of two between 512 and 2048k')
   }
-  if (options.extended_l2 && bits < MIN_EXTENDED_L2_CLUSTER_BITS) {
+  if (extendedL2 && bits < MIN_EXTENDED_L2_CLUSTER_BITS) {
     throw invalid('extended_l2', 'Extended L2 entries are only supported with cluster sizes of at least 16384 bytes')
   }
   return bits
@@ -99,13 +105,14 @@ function checkBacking(options: Qcow2CreateOptions): void {
   }
 }
 
-function checkRefcountBits(bits: number, version: 2 | 3): number {
+/** Returns refcount_order; `hint` says how to get what is missing. @throws BlockError `invalid` @internal */
+export function checkRefcountBits(bits: number, version: 2 | 3, hint: string): number {
   const order = Math.log2(bits)
   if (!Number.isInteger(order) || order < 0 || order > 6) {
     throw invalid('refcount_bits', 'Refcount width must be a power of two and may not exceed 64 bits')
   }
   if (order !== 4 && version < 3) {
-    throw invalid('refcount_bits', 'Different refcount widths than 16 bits require compatibility level 1.1 or above (use version=v3 or greater)')
+    throw invalid('refcount_bits', `Different refcount widths than 16 bits require compatibility level 1.1 or above (use ${hint} or greater)`)
   }
   return order
 }

@@ -2,6 +2,7 @@ import { defineDriver } from '@blockloom/block-driver'
 import { qcow2CreateOptions } from './create-options.ts'
 import { createQcow2 } from './create.ts'
 import { openInstance } from './instance.ts'
+import { measureQcow2 } from './measure.ts'
 import { hasQcow2Magic } from './on-disk/header-decode.ts'
 import { qcow2Options } from './options.ts'
 
@@ -22,5 +23,5 @@ export const qcow2 = defineDriver({
   },
   probe: (head) => (hasQcow2Magic(head) ? 100 : 0),
   open: openInstance,
-  creation: { options: qcow2CreateOptions, create: createQcow2 },
+  creation: { options: qcow2CreateOptions, create: createQcow2, measure: measureQcow2 },
 })

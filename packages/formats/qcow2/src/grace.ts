@@ -25,10 +25,10 @@ export class Grace {
   }
 
   /** Stays inside until `request` ends. */
-  async during(request: Promise<void>): Promise<void> {
+  async during<T>(request: Promise<T>): Promise<T> {
     const epoch = this.enter()
     try {
-      await request
+      return await request
     } finally {
       this.leave(epoch)
     }

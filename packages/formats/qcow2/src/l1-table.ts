@@ -65,6 +65,19 @@ export class L1Table {
     this.#view = viewOf(bytes)
   }
 
+  /** A copy of all entries. */
+  content(): Uint8Array {
+    return this.#bytes.slice()
+  }
+
+  /** Becomes another table, which is on disk at `offset`. */
+  replace(offset: HostOffset, bytes: Uint8Array): void {
+    this.offset = offset
+    this.#bytes = bytes
+    this.#view = viewOf(bytes)
+    this.#dirty.clear()
+  }
+
   /** Copies of what changed; clean afterwards. */
   takeDirty(): L1Write[] {
     const writes = [...this.#dirty].map((sector) => ({

@@ -23,6 +23,15 @@ export class Overlap {
   constructor(image: Qcow2Image, refcounts: Refcounts) {
     this.#image = image
     this.#refcounts = refcounts
+    this.renew()
+  }
+
+  /** Finds out again where the tables are. */
+  renew(): void {
+    const image = this.#image
+    const refcounts = this.#refcounts
+    this.#tables.clear()
+    this.#misplaced.clear()
     for (let index = 0; index < refcounts.tableEntries && this.#tables.size < MOST; index++) {
       const offset = refcounts.uncheckedBlockOffset(index)
       if (offset !== 0) this.#note(offset / image.clusterSize, 'refcount block')

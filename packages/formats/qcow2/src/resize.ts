@@ -50,8 +50,8 @@ export async function resizeGuest(writer: Qcow2Writer, size: number, options: Re
   if (header.features.rawExternalData) await image.dataFile!.resize(size)
 }
 
-/** Makes the entries of whole clusters empty. */
-async function dropClusters(writer: Qcow2Writer, from: number, to: number): Promise<void> {
+/** Makes the entries of whole clusters empty. @internal */
+export async function dropClusters(writer: Qcow2Writer, from: number, to: number): Promise<void> {
   const { geometry } = writer.image
   await changeEntries(
     writer,

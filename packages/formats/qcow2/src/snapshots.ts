@@ -3,22 +3,28 @@ import { extents } from './extents.ts'
 import type { Qcow2Image } from './image.ts'
 import { L1Table } from './l1-table.ts'
 import { Mapper } from './mapper.ts'
-import { decodeSnapshotEntries, MAX_SNAPSHOT_ENTRY_BYTES, validateSnapshot, type SnapshotEntry } from './on-disk/snapshot-table.ts'
+import { decodeSnapshotEntries, MAX_SNAPSHOT_ENTRY_BYTES, type SnapshotEntry } from './on-disk/snapshot-table.ts'
 import { readGuest } from './read.ts'
+import { readSnapshotL1 } from './snapshot-l1.ts'
+import type { SnapshotStore } from './snapshot-store.ts'
+import type { Qcow2Writer } from './writer.ts'
 
 const WINDOW = 2 * MAX_SNAPSHOT_ENTRY_BYTES
 
 /**
  * Reads the whole snapshot table, in windows: its length is not in the header.
  *
+ * @returns the snapshots, and how many bytes the table has
+ *
  * @throws BlockError `corrupt` if the table is malformed
  * @internal
  */
-export async function readSnapshotTable(image: Qcow2Image): Promise<SnapshotEntry[]> {
+export async function readSnapshotTable(image: Qcow2Image): Promise<{ readonly entries: readonly SnapshotEntry[]; readonly bytes: number }> {
   const { snapshotCount, snapshotTableOffset } = image.header
   const entries: SnapshotEntry[] = []
   const size = await image.file.size()
-  for (let at = 0; entries.length < snapshotCount; ) {
+  let at = 0
+  while (entries.length < snapshotCount) {
     if (snapshotTableOffset + at >= size) {
       throw new BlockError('corrupt', 'The snapshot table goes beyond the end of the image file', { detail: { field: 'nb_snapshots' } })
     }
@@ -33,7 +39,7 @@ export async function readSnapshotTable(image: Qcow2Image): Promise<SnapshotEntr
     for (const entry of found.entries) entries.push(entry)
     at += found.consumed
   }
-  return entries
+  return { entries, bytes: at }
 }
 
 /** A table entry as consumers see it. @internal */
@@ -52,27 +58,32 @@ export function snapshotInfo(entry: SnapshotEntry): SnapshotInfo {
 
 /**
  * Opens the disk as it was when a snapshot was taken, read-only. It shares the caches and children of the image, which
- * must stay open.
+ * must stay open; when the snapshot is removed, reading fails.
  *
  * @param select - an ID, else a name
  * @throws BlockError `not-found`; `corrupt` if its L1 table is impossible
  * @internal
  */
-export async function openSnapshot(image: Qcow2Image, entries: readonly SnapshotEntry[], select: string): Promise<Instance> {
-  const entry = entries.find((each) => each.id === select) ?? entries.find((each) => each.name === select)
-  if (entry === undefined) {
-    throw new BlockError('not-found', `Can't find snapshot '${select}'`, { detail: { snapshot: select } })
+export async function openSnapshot(image: Qcow2Image, store: SnapshotStore, select: string, writer: Qcow2Writer | null): Promise<Instance> {
+  const read = async (): Promise<{ entry: SnapshotEntry; bytes: Uint8Array }> => {
+    const entry = store.find(select)
+    return { entry, bytes: await readSnapshotL1(image, entry) }
   }
-  validateSnapshot(entry, image.geometry)
+  const { entry, bytes } = await (writer === null ? read() : writer.gate.pass(() => writer.grace.during(read())))
   const size = entry.diskSize ?? image.header.size
-  const bytes = new Uint8Array(entry.l1Entries * 8)
-  if (bytes.length > 0) await image.file.read(entry.l1Offset, bytes)
   const mapper = new Mapper(image, new L1Table(entry.l1Offset, bytes))
+  const whileThere = <T>(request: () => Promise<T>): Promise<T> => {
+    if (writer === null) return request()
+    return writer.gate.pass(() => {
+      if (!store.has(entry)) throw new BlockError('not-found', `Snapshot '${entry.name}' was removed`, { detail: { snapshot: entry.name } })
+      return writer.grace.during(request())
+    })
+  }
   return {
     limits: limits({ clusterSize: image.clusterSize }),
     size: () => size,
-    read: (offset, into) => readGuest(image, mapper, offset, into),
-    extents: (offset, length) => extents(mapper, image.dataFile, offset, length),
+    read: (offset, into) => whileThere(() => readGuest(image, mapper, offset, into)),
+    extents: (offset, length) => whileThere(() => extents(mapper, image.dataFile, offset, length)),
     close: async () => {},
   }
 }

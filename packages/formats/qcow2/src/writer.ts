@@ -5,6 +5,7 @@ import { cacheSizes } from './cache-sizes.ts'
 import { commit } from './commit.ts'
 import { Committer } from './committer.ts'
 import { clearAutoclear } from './autoclear.ts'
+import { Gate } from './gate.ts'
 import { Grace } from './grace.ts'
 import type { Qcow2Image } from './image.ts'
 import { InFlight } from './in-flight.ts'
@@ -18,7 +19,7 @@ import { WritePlanner } from './write-planner.ts'
 /**
  * What an image that is open for writing has besides: the refcounts, and the changes that are under way.
  *
- * Order of locks: a flight of `inFlight` before `structure`; nothing is waited for inside `structure` except I/O.
+ * Order of locks: the gate before a flight; a flight of `inFlight` before `structure`; nothing is waited for inside `structure` except I/O.
  *
  * @internal
  */
@@ -31,6 +32,8 @@ export class Qcow2Writer {
   readonly inFlight = new InFlight()
   readonly frees = new PendingFrees()
   readonly grace = new Grace()
+  /** Guest requests start here; closed while a snapshot is taken, reverted to or removed. */
+  readonly gate = new Gate()
   readonly committer: Committer
   /** Held by commits and by those who move the L1 or refcount table. */
   readonly structure = new CoMutex()

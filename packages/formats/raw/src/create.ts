@@ -14,6 +14,8 @@ const SECTOR_SIZE = 512
  */
 export async function createRaw({ file, options }: CreateContext<RawCreateOptions>): Promise<void> {
   if (file === null) throw new BlockError('invalid', "Parameter 'file' is missing", { detail: { option: 'file' } })
+  // The reference knows the word, but a raw image has no metadata.
+  if (options.preallocation === 'metadata') throw new BlockError('unsupported', 'Unsupported preallocation mode: metadata', { detail: { option: 'preallocation' } })
   const existing = await file.size()
   try {
     // What is in the file would show through.

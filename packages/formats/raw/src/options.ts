@@ -9,5 +9,5 @@ export const rawOptions = {
 /** Options of a new raw image. @internal */
 export const rawCreateOptions = {
   size: option.size('Virtual disk size', { required: true }),
-  preallocation: option.choice(['off', 'falloc', 'full'], 'Preallocation mode (allowed values: off, falloc, full)', { default: 'off' }),
+  preallocation: option.choice(['off', 'metadata', 'falloc', 'full'], 'Preallocation mode (allowed values: off, falloc, full)', { default: 'off' }),
 }

@@ -1,3 +1,4 @@
+import { MAX_IMAGE_SIZE } from '@blockloom/block-driver'
 import { measureImage, openSnapshot, type DiskImage } from 'blockloom'
 import { countArgument } from '../args/count.ts'
 import { Getopt } from '../args/getopt.ts'
@@ -66,11 +67,12 @@ export const measure: Command = {
     if (unknown !== undefined) {
       throw new Failure(`Invalid parameter '${unknown}'`, { hint: { line: `Invalid options for file format '${target}'` } })
     }
+    if (size !== undefined && size > MAX_IMAGE_SIZE) throw new Failure('The image size is too large (try using a larger cluster size)')
     const source = (atSnapshot ?? disk)?.node ?? size!
     const measured = await measureImage({ format: target, options: values, source }).catch((error: unknown) => {
       throw inContext('', error)
     })
-    const bitmaps = measured.bitmaps ?? (disk === null ? undefined : storedBitmapBytes(disk, driver, values))
+    const bitmaps = measured.bitmaps ?? (disk === null ? undefined : await storedBitmapBytes(disk, driver, values))
     if (output === 'json') {
       host.out(`${prettyJson({ bitmaps, required: measured.required, 'fully-allocated': measured.fullyAllocated })}\n`)
     } else {

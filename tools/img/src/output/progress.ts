@@ -56,7 +56,7 @@ function jsonProgress(host: Host): Progress {
   }
 }
 
-const BAR_CHARS = 30
+const MAX_BAR_CHARS = 30
 
 function barProgress(host: Host, columns: number): Progress {
   const started = host.now()
@@ -69,18 +69,21 @@ function barProgress(host: Host, columns: number): Progress {
       if (finished || (!complete && now - last < BAR_PERIOD)) return
       finished = complete
       last = now
-      host.out(`\r${barLine(done, total, now - started).slice(0, columns - 1)}\u001b[K`)
+      host.out(`\r${barLine(done, total, now - started, columns - 1)}\u001b[K`)
     },
     end: () => host.out('\n'),
   }
 }
 
-function barLine(done: number, total: number, elapsed: number): string {
+/** The bar takes what the numbers leave of the line. */
+function barLine(done: number, total: number, elapsed: number, width: number): string {
   const percent = share(done, total)
-  const full = Math.round((percent / 100) * BAR_CHARS)
   const { speed, left } = estimate(elapsed, done, total)
   const time = done >= total ? `in ${clock(elapsed / 1000)}` : left === null ? '' : `${clock(left)} left`
-  return `[${'#'.repeat(full)}${'-'.repeat(BAR_CHARS - full)}] ${percent.toFixed(1).padStart(5)} %  ${humanSize(done)} of ${humanSize(total)}  ${humanSize(speed)}/s  ${time}`
+  const numbers = ` ${percent.toFixed(1).padStart(5)} %  ${humanSize(done)} of ${humanSize(total)}  ${humanSize(speed)}/s  ${time}`
+  const chars = Math.max(0, Math.min(MAX_BAR_CHARS, width - numbers.length - 2))
+  const full = Math.round((percent / 100) * chars)
+  return `[${'#'.repeat(full)}${'-'.repeat(chars - full)}]${numbers}`.slice(0, width)
 }
 
 /** Mean speed so far, and from it the seconds left; null while nothing is known. */

@@ -91,7 +91,8 @@ export const metadataCases: readonly Draft<FormatBench>[] = [
       // Its options may not fit what create makes.
       if (bench.fixture.sample) return
       const image = await bench.createNew(size)
-      const used = () => [...image.files.values()].reduce((sum, file) => sum + file.visible.size, 0)
+      // A data file is as long as the disk, whether a measurement counts it or not.
+      const used = () => image.files.get('file')!.visible.size
       check(used() <= empty.required, `measure says ${empty.required} for an empty image, it takes ${used()}`)
       const opened = await bench.open(image)
       await opened.write(0, bench.random.bytes(opened.size))

@@ -17,6 +17,7 @@ type Plan = (bench: FormatBench, opened: OpenedImage, image: FormatImage, cluste
 
 const PLANS: Readonly<Record<string, Plan>> = {
   'a write to a new cluster': (bench, _opened, _image, cluster) => writing(bench, 2 * cluster + Math.floor(cluster / 4), Math.floor(cluster / 2)),
+  'a write far from all others': (bench, _opened, image, cluster) => writing(bench, image.model().size - 2 * cluster, Math.floor(cluster / 2)),
   'a write over old and new clusters': (bench, _opened, _image, cluster) => writing(bench, 0, 3 * cluster),
   'a write over an old cluster': (bench, _opened, _image, cluster) => writing(bench, 0, Math.floor(cluster / 2)),
   'a zero': (_bench, opened, image, cluster) => {

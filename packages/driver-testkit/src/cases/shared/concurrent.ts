@@ -1,10 +1,11 @@
+import { RequestFlag } from '@blockloom/block-driver'
 import type { Bench, Image } from '../../bench/bench.ts'
 import type { OpenedImage } from '../../bench/opened-image.ts'
 import type { Draft } from '../../draft.ts'
 import type { ByteModel } from '../../model/byte-model.ts'
 import { checkReopened } from '../health.ts'
-import { alignDown, overlap, type ByteRange } from '../../model/ranges.ts'
-import { perform, planOperation, settle, type Operation } from '../../model/workload.ts'
+import { alignDown, inside, overlap, type ByteRange } from '../../model/ranges.ts'
+import { allow, perform, planOperation, settle, type Operation } from '../../model/workload.ts'
 
 const ROUNDS = 6
 
@@ -77,7 +78,57 @@ export const concurrentCases: readonly Draft<Bench>[] = [
       await checkReopened(bench, image, model, 'after opening again')
     },
   },
+  {
+    name: 'concurrency: readers of what is being given up see its old or its new bytes, never those of its next user',
+    needs: ['writer'],
+    run: async (bench) => {
+      const { image, model } = await bench.filled()
+      const session = image.session(bench.mode())
+      const opened = await bench.open(image, {}, session)
+      const cluster = await bench.cluster()
+      const places = bench.random.shuffled(Array.from({ length: Math.floor(model.size / cluster) }, (_, i) => i * cluster))
+      const some = Math.max(1, Math.min(5, Math.floor(places.length / 3)))
+      session.slowReads = true
+      const rounds = await bench.effort(3 * ROUNDS)
+      for (let round = 0; round < rounds; round++) {
+        // Each place is written in one round and given up in the next, while others are written: they take its space.
+        const using = places.splice(0, some)
+        const freeing = places.slice(-some)
+        places.push(...using)
+        const operations = freeing.map((at) => giveUp(bench, image, opened, at, cluster))
+        const during = model.clone()
+        for (const operation of operations) allow(during, operation)
+        const readers = [...freeing, ...freeing].map((at) => during.checkRange(opened, at, cluster, `read(${at}, ${cluster}) of what is being given up`))
+        const change = async (all: readonly Operation[]) => {
+          await Promise.all(all.map(async (operation) => {
+            if (await perform(opened, operation)) settle(model, operation)
+          }))
+        }
+        const changes = async () => {
+          await change(operations)
+          await opened.flush('stable')
+          await change(using.map((at) => ({ kind: 'write', range: { offset: at, bytes: cluster }, outcomes: [bench.random.bytes(cluster)], flags: 0 })))
+        }
+        await Promise.all([...readers, changes()])
+      }
+      session.slowReads = false
+      await model.checkAll(opened, 'after all rounds')
+      await opened.close()
+      await checkReopened(bench, image, model, 'after opening again')
+    },
+  },
 ]
+
+/** A request after which the place of a cluster is no longer needed; a write if there is no other. */
+function giveUp(bench: Bench, image: Image, opened: OpenedImage, offset: number, bytes: number): Operation {
+  const { instance, limits } = opened
+  const wanted = { offset, bytes }
+  const zeroed = instance.zero && inside(wanted, offset + bytes, limits.zeroAlignment, limits.maxZero)
+  const discarded = instance.discard && inside(wanted, offset + bytes, limits.discardAlignment, limits.maxDiscard)
+  if (discarded && (!zeroed || bench.random.oneIn(2))) return { kind: 'discard', range: discarded, outcomes: image.discarded(discarded.offset, discarded.bytes), flags: 0 }
+  if (zeroed) return { kind: 'zero', range: zeroed, outcomes: [new Uint8Array(zeroed.bytes)], flags: RequestFlag.MAY_UNMAP }
+  return { kind: 'write', range: wanted, outcomes: [bench.random.bytes(bytes)], flags: 0 }
+}
 
 /** Cuts the image into pieces of a third of a cluster, and leaves out every seventh. */
 function slices(size: number, cluster: number, unit: number): ByteRange[] {

@@ -6,10 +6,10 @@ import { check } from '../../failure.ts'
 import type { FormatFixture } from '../../fixture.ts'
 import type { ByteModel } from '../../model/byte-model.ts'
 import { alignUp } from '../../model/ranges.ts'
+import { outcomeOf } from '../errors.ts'
 import { checkReopened } from '../health.ts'
 
-/** @internal */
-export const resizeCases: readonly Draft<Bench>[] = [
+const drafts: readonly Draft<Bench>[] = [
   {
     name: 'resize: grows in steps, new bytes are zeroes, old ones stay',
     needs: ['resize', 'writer'],
@@ -75,6 +75,31 @@ export const resizeCases: readonly Draft<Bench>[] = [
     },
   },
 ]
+
+/** @internal */
+export const resizeCases: readonly Draft<Bench>[] = drafts.map((draft) => ({
+  ...draft,
+  run: (bench) => (isFixed(bench) ? checkRefused(bench) : draft.run(bench)),
+}))
+
+/** True if the fixture says that the size cannot change. @internal */
+export function isFixed(bench: Bench): boolean {
+  return (bench.fixture as FormatFixture).fixedSize ?? false
+}
+
+async function checkRefused(bench: Bench): Promise<void> {
+  const { image, model } = await bench.filled()
+  const opened = await bench.open(image)
+  for (const preallocation of opened.instance.resize!.preallocations) {
+    for (const to of [model.size + 4096, model.size - 512, 0]) {
+      const outcome = await outcomeOf(() => opened.resize(to, { preallocation }))
+      check(!outcome.ok && isBlockError(outcome.error, 'unsupported'), `resize(${to}) of an image with a fixed size must be refused with the code unsupported`)
+      await model.checkAll(opened, `after resize(${to}) was refused`)
+    }
+  }
+  await opened.close()
+  await checkReopened(bench, image, model, 'after opening again')
+}
 
 async function listed(bench: Bench) {
   const opened = await bench.open(await bench.create())

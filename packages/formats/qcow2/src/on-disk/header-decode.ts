@@ -31,12 +31,13 @@ export interface DecodedHeader {
 }
 
 /**
- * True if `bytes` start like a qcow2 image of a version that this driver reads. Never throws. @internal
+ * True if `bytes` start like a qcow2 image of version 2 or later, so that a version that this driver does not read is
+ * refused by its number, and not taken for raw. Never throws. @internal
  */
 export function hasQcow2Magic(bytes: Uint8Array): boolean {
   if (bytes.length < 8) return false
   const view = viewOf(bytes)
-  return view.getUint32(0) === MAGIC && (view.getUint32(4) === 2 || view.getUint32(4) === 3)
+  return view.getUint32(0) === MAGIC && view.getUint32(4) >= 2
 }
 
 /**

@@ -72,6 +72,8 @@ export const HEADER_FIELDS = Object.freeze({
   l1: Object.freeze([36, 48] as const),
   /** refcount_table_offset and refcount_table_clusters. */
   refcountTable: Object.freeze([48, 60] as const),
+  /** Everything from the size to the snapshots: all that leads to tables. */
+  tables: Object.freeze([24, 72] as const),
   /** nb_snapshots and snapshots_offset. */
   snapshots: Object.freeze([60, 72] as const),
   /** The incompatible field alone: the dirty and corrupt bits. Version 3. */

@@ -17,6 +17,11 @@ export interface Case {
     readonly check?: 'accepts' | 'refuses'
     readonly why: string
   }
+  /**
+   * The bitmaps are broken, or seem so. The reference then refuses the whole image; it is enough that the bitmaps are
+   * refused, as long as the guest's bytes are right.
+   */
+  readonly bitmaps?: 'broken'
   /** Also written to: no outcome is wrong but a hang or another error than a BlockError. */
   readonly write?: true
 }

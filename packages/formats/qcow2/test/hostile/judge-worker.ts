@@ -32,6 +32,8 @@ export interface Answer {
   readonly size?: number
   readonly snapshots: readonly Verdict[]
   readonly bitmaps: readonly Verdict[]
+  /** Bitmaps were looked at. */
+  readonly hasBitmaps: boolean
   readonly check?: Verdict & { readonly corruptions?: number; readonly leaks?: number; readonly checkErrors?: number }
   readonly write?: Verdict
   /** What the gate was asked: slot and name. */
@@ -84,6 +86,7 @@ export async function judge(question: Question): Promise<Answer> {
   let size: number | undefined
   const snapshots: Verdict[] = []
   const bitmaps: Verdict[] = []
+  let hasBitmaps = false
   const read = await withNode({ readOnly: true }, async (node) => {
     size = node.size
     for (const snapshot of node.snapshots?.list().slice(0, 4) ?? []) {
@@ -94,7 +97,13 @@ export async function judge(question: Question): Promise<Answer> {
         }),
       )
     }
-    for (const bitmap of node.bitmaps?.list() ?? []) bitmaps.push(await verdictOf(() => node.bitmaps!.load(bitmap.name, () => {})))
+    hasBitmaps = node.bitmaps !== undefined
+    const list = (): void => {
+      for (const { name } of node.bitmaps?.list() ?? []) names.push(name)
+    }
+    const names: string[] = []
+    bitmaps.push(await verdictOf(async () => list()))
+    for (const name of names) bitmaps.push(await verdictOf(() => node.bitmaps!.load(name, () => {})))
     for (let at = 0, steps = 0; at < size && steps < 200; steps++) at += (await node.extents(at, size - at)).bytes
     const bytes = new Uint8Array(Math.min(size, READ_WHOLE))
     await node.read(0, bytes)
@@ -125,6 +134,7 @@ export async function judge(question: Question): Promise<Answer> {
     ...(size === undefined ? {} : { size }),
     snapshots,
     bitmaps,
+    hasBitmaps,
     ...(checked || !check.ok ? { check: { ...check, ...counts } } : {}),
     ...(write === undefined ? {} : { write }),
     asked,

@@ -48,7 +48,7 @@ export class ReferenceFolder {
   }
 
   #run(tool: string, ...args: readonly string[]): Opinion {
-    const result = spawnSync(tool, args, { cwd: this.path, encoding: 'utf8', timeout: 60_000, maxBuffer: 1 << 26, env: { ...process.env, LC_ALL: 'C' } })
+    const result = spawnSync(tool, args, { cwd: this.path, encoding: 'utf8', timeout: 15_000, maxBuffer: 1 << 26, env: { ...process.env, LC_ALL: 'C' } })
     return { accepts: result.status === 0, says: result.stdout + result.stderr }
   }
 }

@@ -1,12 +1,16 @@
 import type { Case } from './case.ts'
 import { COMPRESSED, COPIED, FIELD, type Handle } from './handle.ts'
 
+const TOO_FAR: Case['differs'] = { why: 'offsets of 2^53 and more are refused; the reference reads zeroes there', read: 'refuses', check: 'refuses' }
+const farAway = (value: unknown): Pick<Case, 'differs'> => (typeof value === 'bigint' && (value & 0x00e0_0000_0000_0000n) !== 0n && (value & 0x7f00_0000_0000_01ffn) === 0n ? { differs: TOO_FAR } : {})
+
 const l1 = (name: string, value: bigint | ((image: Handle) => number), base: Case['base'] = 'plain'): Case => ({
   name: `L1 entry: ${name}`,
   base,
   names: /L2|L1|corrupt/,
   damage: (image) => image.set64(image.l1, typeof value === 'bigint' ? value : COPIED | BigInt(value(image))),
   write: true,
+  ...farAway(value),
 })
 
 const l2 = (name: string, value: bigint | ((image: Handle) => number), base: Case['base'] = 'plain'): Case => ({
@@ -15,6 +19,7 @@ const l2 = (name: string, value: bigint | ((image: Handle) => number), base: Cas
   names: /luster|corrupt|L2/,
   damage: (image) => image.entry(1, typeof value === 'bigint' ? value : COPIED | BigInt(value(image))),
   write: true,
+  ...farAway(value),
 })
 
 /** L1 and L2 tables. */

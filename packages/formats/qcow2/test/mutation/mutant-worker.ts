@@ -53,10 +53,8 @@ async function work(order: WorkOrder, post: (message: WorkMessage) => void): Pro
 }
 
 async function patient<T>(promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`has not settled after ${PATIENCE_MS} ms`)), PATIENCE_MS)
-  })
+  const { promise: late, reject } = Promise.withResolvers<never>()
+  const timer = setTimeout(() => reject(new Error(`has not settled after ${PATIENCE_MS} ms`)), PATIENCE_MS)
   try {
     return await Promise.race([promise, late])
   } finally {

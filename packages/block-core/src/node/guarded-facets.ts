@@ -1,0 +1,63 @@
+import type { AmendFacet, BackingFacet, BitmapFacet, CheckFacet, FilterInstance, SnapshotFacet } from '@blockloom/block-driver'
+
+/** Runs a change of an image beside its requests: drained, and known to the node afterwards. @internal */
+export type Change = <T>(work: () => Promise<T>) => Promise<T>
+
+/** The facets of an instance that change metadata, as users get them. @internal */
+export interface GuardedFacets {
+  readonly check?: CheckFacet
+  readonly snapshots?: SnapshotFacet
+  readonly bitmaps?: BitmapFacet
+  readonly backing?: BackingFacet
+  readonly amend?: AmendFacet
+}
+
+/**
+ * Wraps what changes metadata, so that no request is in flight meanwhile, and size and flush state of the node are
+ * right afterwards. What only reads is passed on as it is; what is absent stays absent.
+ *
+ * @internal
+ */
+export function guardFacets(instance: FilterInstance, change: Change): GuardedFacets {
+  const { check, snapshots, bitmaps, backing, amend } = instance
+  return {
+    ...(check && { check: { check: (options) => (options.fix === 'none' ? check.check(options) : change(() => check.check(options))) } }),
+    ...(snapshots && { snapshots: guardSnapshots(snapshots, change) }),
+    ...(bitmaps && { bitmaps: guardBitmaps(bitmaps, change) }),
+    ...(backing && { backing: guardBacking(backing, change) }),
+    ...(amend && { amend: { amend: (options, progress) => change(() => amend.amend(options, progress)) } }),
+  }
+}
+
+function guardSnapshots(facet: SnapshotFacet, change: Change): SnapshotFacet {
+  const { create, revert, remove } = facet
+  return {
+    ...facet,
+    list: () => facet.list(),
+    openReadOnly: (select) => facet.openReadOnly(select),
+    ...(create && { create: (snapshot) => change(() => create.call(facet, snapshot)) }),
+    ...(revert && { revert: (select) => change(() => revert.call(facet, select)) }),
+    ...(remove && { remove: (select) => change(() => remove.call(facet, select)) }),
+  }
+}
+
+function guardBitmaps(facet: BitmapFacet, change: Change): BitmapFacet {
+  const { store, remove } = facet
+  return {
+    ...facet,
+    list: () => facet.list(),
+    load: (name, chunk) => facet.load(name, chunk),
+    ...(store && { store: (bitmap, bits) => change(() => store.call(facet, bitmap, bits)) }),
+    ...(remove && { remove: (name) => change(() => remove.call(facet, name)) }),
+  }
+}
+
+function guardBacking(facet: BackingFacet, change: Change): BackingFacet {
+  const to = facet.change
+  return {
+    get named() {
+      return facet.named
+    },
+    ...(to && { change: (reference) => change(() => to.call(facet, reference)) }),
+  }
+}

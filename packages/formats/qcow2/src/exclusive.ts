@@ -1,0 +1,20 @@
+import type { Qcow2Writer } from './writer.ts'
+
+/**
+ * Runs `work` when no request of the guest is under way; new ones wait until it ends. When it starts, everything in
+ * memory is on disk, and nothing is left to be freed.
+ *
+ * Order: gate, requests that are under way, then the structure mutex, which `work` takes itself.
+ *
+ * @param check - throws if there is no point in it: the image is not even prepared for changes then
+ * @internal
+ */
+export async function exclusively<T>(writer: Qcow2Writer, work: () => Promise<T>, check: () => void = () => {}): Promise<T> {
+  using _closed = await writer.gate.close()
+  await writer.grace.passed()
+  check()
+  if (!writer.ready) await writer.prepare()
+  writer.image.corruption.assertWritable()
+  await writer.settle()
+  return await work()
+}

@@ -1,0 +1,26 @@
+import { settleAll } from './read.ts'
+
+/** Requests that are under way together. */
+const PARALLEL = 8
+
+/**
+ * Calls `work` for all items, a few at a time. Fails with one of their errors, when none is under way any more.
+ *
+ * @internal
+ */
+export async function inParallel<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
+  let next = 0
+  let failed = false
+  const worker = async (): Promise<void> => {
+    while (next < items.length && !failed) {
+      const index = next++
+      try {
+        await work(items[index]!, index)
+      } catch (error) {
+        failed = true
+        throw error
+      }
+    }
+  }
+  await settleAll(Array.from({ length: Math.min(PARALLEL, items.length) }, worker))
+}
