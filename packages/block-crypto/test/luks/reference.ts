@@ -21,13 +21,18 @@ const secret = (passphrase: string): readonly string[] => ['--object', `secret,i
 
 /** Makes a LUKS image with the reference tool that holds `content`. */
 export function qemuLuks(folder: string, passphrase: string, options: string, content: Uint8Array): string {
-  const plain = `${folder}/plain.raw`
   const image = `${folder}/reference.luks`
-  writeFileSync(plain, content)
   const more = options === '' ? '' : `,${options}`
   qemuCrypto('create', '-q', '-f', 'luks', ...secret(passphrase), '-o', `key-secret=s,iter-time=10${more}`, image, String(content.length))
-  qemuCrypto('convert', '-n', '-f', 'raw', ...secret(passphrase), '--target-image-opts', plain, `driver=luks,key-secret=s,file.filename=${image}`)
+  qemuWriteLuks(folder, passphrase, image, content)
   return image
+}
+
+/** Has the reference tool encrypt `content` into an image that exists. */
+export function qemuWriteLuks(folder: string, passphrase: string, image: string, content: Uint8Array): void {
+  const plain = `${folder}/plain.raw`
+  writeFileSync(plain, content)
+  qemuCrypto('convert', '-n', '-f', 'raw', ...secret(passphrase), '--target-image-opts', plain, `driver=luks,key-secret=s,file.filename=${image}`)
 }
 
 /** What the reference tool reads through LUKS. */

@@ -2,10 +2,12 @@
 // alone misses half of them.
 import { oracleAvailable, SeededRandom } from '@blockloom/oracle'
 import { readFileSync } from 'node:fs'
+import { setImmediate } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { assertSameBytes } from './compare.ts'
 import { contentBytes } from './content.ts'
 import type { Change } from './operations.ts'
+import { applyChange } from './ours.ts'
 import { BASE_SEED } from './sequences.ts'
 import { compressed, discard, Scenario, write, zero } from './scenario.ts'
 
@@ -202,6 +204,40 @@ describe.runIf(oracleAvailable())('a freed cluster', () => {
           })
           if (round % 5 === 0) work.push(disk.flush())
           await Promise.all(work)
+        }
+        assertSameBytes(await disk.read(0, disk.size), s.expected)
+      })
+      await s.verify()
+    })
+  })
+
+  test.each([0, 1, 2])('is not filled up with compressed data once it is something else (%i)', async (n) => {
+    // The reference does this: a compressed cluster is dropped, its host cluster becomes free and is used again, and the
+    // next compressed cluster still goes behind the one that was dropped.
+    const cluster = 4 * KIB
+    const clusters = 256
+    await Scenario.run(clusters * cluster, `cluster_size=${cluster}`, async (s) => {
+      const random = new SeededRandom(BASE_SEED + 3100 + n)
+      await s.open(async (disk) => {
+        const change = async (one: Change): Promise<void> => {
+          await applyChange(disk, one)
+          s.note(one)
+        }
+        for (let round = 0; round < 60; round++) {
+          const order = Array.from({ length: clusters }, (_, i) => i * cluster).sort(() => random.next() - 0.5)
+          const [last, ...others] = order.slice(0, 24)
+          await change(compressed(last!, cluster, random.below(256)))
+          await disk.flush()
+          const drop = async (): Promise<void> => {
+            await change(random.chance(0.5) ? discard(last!, cluster) : write(last!, cluster, 'noise'))
+            await disk.flush()
+          }
+          const step = async (at: number): Promise<void> => {
+            // Spread over the time that freeing takes.
+            for (let ticks = random.below(12); ticks > 0; ticks--) await setImmediate()
+            await change(random.chance(0.7) ? compressed(at, cluster, random.below(256)) : write(at, cluster, 'text'))
+          }
+          await Promise.all([drop(), ...others.map(step)])
         }
         assertSameBytes(await disk.read(0, disk.size), s.expected)
       })

@@ -2,7 +2,7 @@ import { oracleAvailable } from '@blockloom/oracle'
 import { describe, test } from 'vitest'
 import { BASE_SEED, runSequences } from './sequences.ts'
 
-const TESTS = 10
+const TESTS = 8
 const EACH = 10
 
 describe.runIf(oracleAvailable())('images that we and the reference write in turn', () => {

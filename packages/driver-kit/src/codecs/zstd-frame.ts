@@ -49,7 +49,14 @@ export function zstdFrame(data: Uint8Array, start: number): ZstdFrame {
     at += 1
   }
   at += [0, 1, 2, 4][descriptor & 3]!
-  at += contentSizeFlag === 0 ? (singleSegment ? 1 : 0) : 2 ** contentSizeFlag
+  const sizeBytes = contentSizeFlag === 0 ? (singleSegment ? 1 : 0) : 2 ** contentSizeFlag
+  need(data, at + sizeBytes)
+  // The window of a single segment is its content; in two bytes it is at most 64 KiB and a bit.
+  if (singleSegment && sizeBytes >= 4) {
+    const size = view.getUint32(at, true) + (sizeBytes === 8 ? view.getUint32(at + 4, true) * 2 ** 32 : 0)
+    if (size > 2 ** MAX_WINDOW_LOG) throw damaged('zstd', `the frame needs a window of ${size} bytes`)
+  }
+  at += sizeBytes
 
   for (let last = false; !last; ) {
     need(data, at + 3)

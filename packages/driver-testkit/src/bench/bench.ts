@@ -18,7 +18,7 @@ export interface Image {
 }
 
 /** Seed and watchdog of a run. @internal */
-export interface BenchOptions {
+interface BenchOptions {
   readonly seed: number
   readonly watch: Watchdog
 }

@@ -18,3 +18,9 @@ export async function clearAutoclear(image: Qcow2Image): Promise<void> {
     features: { ...header.features, bitmaps: false },
   })
 }
+
+/** Clears only the unknown bits, for changes that leave the guest's disk as it is. @internal */
+export async function clearUnknownAutoclear(image: Qcow2Image): Promise<void> {
+  if (image.version < 3 || isEmpty(image.header.unknownAutoclear)) return
+  await updateHeader(image, HEADER_FIELDS.features, { unknownAutoclear: NO_BITS })
+}

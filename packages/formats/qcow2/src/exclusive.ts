@@ -1,3 +1,4 @@
+import { clearUnknownAutoclear } from './autoclear.ts'
 import type { Qcow2Writer } from './writer.ts'
 
 /**
@@ -13,8 +14,15 @@ export async function exclusively<T>(writer: Qcow2Writer, work: () => Promise<T>
   using _closed = await writer.gate.close()
   await writer.grace.passed()
   check()
-  if (!writer.ready) await writer.prepare()
   writer.image.corruption.assertWritable()
+  const wasReady = writer.ready
+  if (!wasReady) await clearUnknownAutoclear(writer.image)
   await writer.settle()
-  return await work()
+  // What is written now is not the guest's disk: bitmaps stay true.
+  writer.ready = true
+  try {
+    return await work()
+  } finally {
+    writer.ready = wasReady
+  }
 }

@@ -98,7 +98,7 @@ export class RefcountDeltas {
       if (delta === 0) return
       if (old === 0 || old + delta < 0) throw this.#uncounted(cluster)
       if (old + delta > codec.max) {
-        throw new BlockError('invalid', `Refcounts of ${codec.bits} bits are too small for another snapshot`, { detail: { field: 'refcount_order' } })
+        throw new BlockError('invalid', `Refcounts of ${codec.bits} bits are too small: cluster ${cluster} would have ${old + delta} references`, { detail: { field: 'refcount_order' } })
       }
     })
   }

@@ -1,3 +1,4 @@
+import { BlockError } from '@blockloom/block-driver'
 import type { Qcow2Image } from './image.ts'
 import { viewOf } from './on-disk/integers.ts'
 import { l1Hi, l1Lo, l1TableOffset, setL1Entry } from './on-disk/l1.ts'
@@ -11,7 +12,11 @@ import { validateSnapshot, type SnapshotEntry } from './on-disk/snapshot-table.t
  */
 export async function readSnapshotL1(image: Qcow2Image, entry: SnapshotEntry): Promise<Uint8Array> {
   validateSnapshot(entry, image.geometry)
-  const bytes = new Uint8Array(entry.l1Entries * 8)
+  const length = entry.l1Entries * 8
+  if (length > 0 && entry.l1Offset + length > (await image.file.size())) {
+    throw new BlockError('corrupt', 'The L1 table of the snapshot goes beyond the end of the image file', { errno: 'EIO', detail: { field: 'l1_table_offset' } })
+  }
+  const bytes = new Uint8Array(length)
   if (bytes.length > 0) await image.file.read(entry.l1Offset, bytes)
   return bytes
 }

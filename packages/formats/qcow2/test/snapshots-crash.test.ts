@@ -9,8 +9,8 @@ import { applyToModel, perform, pickOperations } from './harness/workload.ts'
 
 const SIZE = 256 * 1024
 /** Crash points of each layout, and how many of them the reference looks at. */
-const TRIALS = Number(process.env['CRASH_TRIALS'] ?? 120)
-const REFERENCE_TRIALS = 24
+const TRIALS = Number(process.env['CRASH_TRIALS'] ?? 60)
+const REFERENCE_TRIALS = 10
 
 /** What the disk and its snapshots should be. */
 interface State {

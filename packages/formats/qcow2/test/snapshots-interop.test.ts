@@ -165,6 +165,12 @@ describe.runIf(haveReference)('internal snapshots and the reference', () => {
     tools.img('bitmap', '--add', 'bitmap.qcow2', 'b')
     await change('bitmap.qcow2', (image) => expect(image.snapshots!.revert!('s')).rejects.toMatchObject({ code: 'busy', message: 'Device has active dirty bitmaps' }))
 
+    // The disk is still the same, and so are they.
+    await change('bitmap.qcow2', (image) => image.snapshots!.create!({ name: 't', vmState: new Uint8Array(100) }))
+    await change('bitmap.qcow2', (image) => image.snapshots!.remove!('s'))
+    const { 'format-specific': facts } = JSON.parse(tools.img('info', '--output=json', 'bitmap.qcow2')) as { 'format-specific': { data: { bitmaps: unknown[] } } }
+    expect(facts.data.bitmaps).toMatchObject([{ name: 'b', flags: ['auto'] }])
+
     tools.create('data.qcow2', String(SIZE), `data_file=${tools.path('data.raw')}`)
     const withData = await openQcow2({ file: tools.load('data.qcow2'), dataFile: new MemoryChild() })
     expect(withData.snapshots!.create).toBeUndefined()
@@ -200,12 +206,9 @@ describe.runIf(haveReference)('internal snapshots and the reference', () => {
     const image = await openQcow2({ file })
     expect((await image.snapshots!.create!({ name: 'last' })).id).toBe('65536')
     await expect(image.snapshots!.create!({ name: 'one more' })).rejects.toMatchObject({ code: 'invalid', errno: 'EFBIG' })
-    await image.snapshots!.remove!('1')
     await image.snapshots!.revert!('65536')
     await image.close()
     // What we do not know in an entry is kept.
-    const again = await openQcow2({ file })
-    expect(again.snapshots!.list().length).toBe(65535)
     const at = Number(new DataView(file.content.buffer).getBigUint64(64))
     expect([...file.content.subarray(at + 64, at + 67)]).toEqual([1, 2, 3])
   })

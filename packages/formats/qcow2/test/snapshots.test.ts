@@ -32,6 +32,8 @@ describe.runIf(haveReference)('internal snapshots', () => {
     it(`keep what the disk was, whatever is done to it (${options})`, { timeout: 30_000 }, async () => {
       const seed = Number(process.env['SNAPSHOT_SEED'] ?? 1) * 100 + index
       const random = new Random(seed)
+      // Several compressed clusters in one host cluster, and snapshots of them, are too much for four bits.
+      const isOverflow = (error: unknown): boolean => options.includes('refcount_bits=4') && isBlockError(error, 'invalid')
       const name = `random-${index}.qcow2`
       tools.create(name, String(SIZE), options)
       const file = tools.load(name)
@@ -39,7 +41,7 @@ describe.runIf(haveReference)('internal snapshots', () => {
       let image = await openQcow2({ file, options: settings })
       let model = new Uint8Array(SIZE)
       const snapshots: { id: string; content: Uint8Array; state: Uint8Array }[] = []
-      for (let round = 0; round < 30; round++) {
+      for (let round = 0; round < 24; round++) {
         const where = `seed ${seed}, round ${round}`
         const operations = pickOperations(random, SIZE, limitsOf(image), 10, round * 100)
         await Promise.all(operations.map((operation) => perform(image, operation)))
@@ -48,9 +50,8 @@ describe.runIf(haveReference)('internal snapshots', () => {
         if (what <= 1 && snapshots.length < 6) {
           const state = new Uint8Array(random.chance(0.3) ? random.below(40_000) : 0).fill(round + 1)
           const made = image.snapshots!.create!({ name: `s${round}`, dateSec: 1_600_000_000 + round, ...(state.length > 0 ? { vmState: state } : {}) })
-          // Several compressed clusters in one host cluster, and a snapshot of them, are too much for four bits.
           const info = await made.catch((error: unknown) => {
-            if (options.includes('refcount_bits=4') && isBlockError(error, 'invalid')) return null
+            if (isOverflow(error)) return null
             throw error
           })
           if (info === null) continue
@@ -58,8 +59,14 @@ describe.runIf(haveReference)('internal snapshots', () => {
           snapshots.push({ id: info.id, content: model.slice(), state })
         } else if (what === 2 && snapshots.length > 0) {
           const snapshot = random.pick(snapshots)
-          await image.snapshots!.revert!(snapshot.id)
-          model = snapshot.content.slice()
+          const reverted = await image.snapshots!.revert!(snapshot.id).then(
+            () => true,
+            (error: unknown) => {
+              if (isOverflow(error)) return false
+              throw error
+            },
+          )
+          if (reverted) model = snapshot.content.slice()
         } else if (what === 3 && snapshots.length > 0) {
           const [snapshot] = snapshots.splice(random.below(snapshots.length), 1)
           await image.snapshots!.remove!(snapshot!.id)
@@ -76,7 +83,7 @@ describe.runIf(haveReference)('internal snapshots', () => {
             expect(same(into, state), where).toBe(true)
           }
         }
-        if (round % 10 === 9) {
+        if (round % 12 === 11) {
           await image.writer!.flush('stable')
           await image.close()
           tools.save(name, file)

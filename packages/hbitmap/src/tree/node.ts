@@ -5,7 +5,7 @@ export const LEAF_BITS = 32768
 export const LEAF_WORDS = LEAF_BITS / 32
 
 /** Where, in a leaf's words, the level begins that has one bit for each of the words above. @internal */
-export const LEAF_LEVEL_1 = LEAF_WORDS
+export const LEAF_LEVEL_1 = LEAF_BITS / 32
 
 /** The single word on top of a leaf. @internal */
 export const LEAF_LEVEL_2 = LEAF_LEVEL_1 + 32

@@ -4,9 +4,6 @@ import { MAX_HOST_OFFSET } from './limits.ts'
 
 // A bitmap table entry is a pair (hi, lo) of unsigned 32-bit halves. Source: qcow2 specification, "Bitmap table".
 
-/** Bytes of a bitmap table entry. @internal */
-export const BITMAP_TABLE_ENTRY_SIZE = 8
-
 /**
  * What an entry says about one cluster of bitmap data: nothing stored and all bits clear or all set, a host cluster
  * that holds the bits, or corruption (reserved bits, an unaligned or impossible offset).

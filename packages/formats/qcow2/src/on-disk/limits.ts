@@ -71,8 +71,5 @@ export const MAX_BITMAP_TABLE_ENTRIES = 0x8000000
 /** Most bitmap data of one bitmap, in bytes. QEMU. @internal */
 export const MAX_BITMAP_BYTES = 512 * MIB
 
-/** Offsets in L1, L2 and bitmap tables have 56 bits. Spec, "Cluster mapping". @internal */
-export const MAX_TABLE_OFFSET = 2 ** 56
-
 /** Host offsets must stay below this, so that every sum of an offset and a length up to 64 MiB is exact. @internal */
 export const MAX_HOST_OFFSET = 2 ** 53 - 64 * MIB

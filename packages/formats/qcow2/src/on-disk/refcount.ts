@@ -4,9 +4,6 @@ import { highHalf, joinHalves, lowHalf } from './integers.ts'
 
 // Source: qcow2 specification, "Host cluster management".
 
-/** Bytes of a refcount table entry. @internal */
-export const REFCOUNT_TABLE_ENTRY_SIZE = 8
-
 /**
  * Where the refcount block of entry `index` of a refcount table starts; 0 if there is none.
  *

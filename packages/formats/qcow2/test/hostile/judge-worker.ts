@@ -59,7 +59,7 @@ async function verdictOf(work: () => Promise<unknown>): Promise<Verdict> {
   }
 }
 
-export async function judge(question: Question): Promise<Answer> {
+async function judge(question: Question): Promise<Answer> {
   const before = process.resourceUsage().maxRSS
   const started = performance.now()
   const disks = new Map(Object.entries(question.files).map(([name, bytes]) => [name, createMemoryDisk(bytes)]))

@@ -82,7 +82,7 @@ export function goldenCorpus(): Sample[] {
 }
 
 /** Replaces the samples in the repository: `node corpus.ts`. */
-export function writeGolden(): void {
+function writeGolden(): void {
   const write = (name: string, bytes: Uint8Array | undefined): void => {
     if (bytes !== undefined) writeFileSync(join(GOLDEN, `${name}.gz`), gzipSync(bytes, { level: 9 }))
   }
