@@ -1,13 +1,15 @@
 import type { ToolResult } from '@blockloom/oracle'
-import { fork, type ChildProcess } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Landing, Launch } from './launcher.ts'
 
-let launcher: ChildProcess | undefined
+type Launcher = ReturnType<typeof fork>
+
+let launcher: Launcher | undefined
 let lastId = 0
 const waiting = new Map<number, (result: Landing) => void>()
 
-function start(): ChildProcess {
+function start(): Launcher {
   const child = fork(fileURLToPath(new URL('./launcher.ts', import.meta.url)), { execArgv: [] })
   child.on('message', (landing: Landing) => {
     waiting.get(landing.id)?.(landing)

@@ -17,12 +17,6 @@ export interface Image {
   discarded(offset: number, bytes: number): Uint8Array[]
 }
 
-/** Seed and watchdog of a run. @internal */
-interface BenchOptions {
-  readonly seed: number
-  readonly watch: Watchdog
-}
-
 /** Stands in for the cluster of drivers that have none. Bytes. */
 const PSEUDO_CLUSTER = 16384
 

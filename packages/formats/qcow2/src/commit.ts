@@ -1,4 +1,5 @@
 import type { ChildHandle } from '@blockloom/block-driver'
+import { settle, settleAll } from './read.ts'
 import type { Qcow2Writer } from './writer.ts'
 
 /**
@@ -65,7 +66,9 @@ export async function commitLocked(writer: Qcow2Writer, stable: boolean): Promis
 
 async function flushAll(writer: Qcow2Writer): Promise<void> {
   const { file, dataFile } = writer.image
-  await Promise.all(dataFile === null || dataFile === file ? [file.flush('stable')] : [file.flush('stable'), dataFile.flush('stable')])
+  const files = dataFile === null || dataFile === file ? [file] : [file, dataFile]
+  // Both end before a failure is reported: nothing is left in flight.
+  await settleAll(files.map((child) => settle(child.flush('stable'))))
 }
 
 async function writeAll(file: ChildHandle, writes: readonly { readonly offset: number; readonly bytes: Uint8Array }[]): Promise<void> {

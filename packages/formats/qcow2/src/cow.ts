@@ -32,7 +32,8 @@ export async function writeWithCow(image: Qcow2Image, write: CowWrite): Promise<
   const tailIsZero = cowEnd === end || readsAsZero(image, end, cowEnd)
   // Where nothing was ever stored, zeroes need not be written.
   const from = virgin && headIsZero ? at : cowStart
-  const to = virgin && tailIsZero ? end : cowEnd
+  // A data file ends where the disk ends; there, host and guest offsets are the same.
+  const to = virgin && tailIsZero ? end : image.externalData ? Math.max(end, Math.min(cowEnd, image.header.size)) : cowEnd
   if (from === at && to === end) {
     await dataFile.write(host + (at - cowStart), data)
     return

@@ -15,7 +15,8 @@ export async function writeRefcounts(
   const { clusterSize, refcountBlockEntries } = geometry
   const batch = new BatchWriter(file)
   const table = new Uint8Array(layout.table.count * clusterSize)
-  const full = blockOf(geometry, layout, 0, Infinity)
+  // Made if a preallocated image is so large that it has one; then it has many.
+  let full: Uint8Array | undefined
   for (const [index, place] of layout.blocks.entries()) {
     if (!place) continue
     signal?.throwIfAborted()
@@ -23,7 +24,8 @@ export async function writeRefcounts(
     const first = index * refcountBlockEntries
     const end = first + refcountBlockEntries
     const whole = end <= layout.end && !layout.gaps.some((gap) => gap.first < end && gap.first + gap.count > first)
-    await batch.write(place * clusterSize, whole ? full : blockOf(geometry, layout, first, layout.end))
+    if (whole) full ??= blockOf(geometry, layout, 0, Infinity)
+    await batch.write(place * clusterSize, (whole ? full : undefined) ?? blockOf(geometry, layout, first, layout.end))
   }
   await batch.write(layout.table.first * clusterSize, table)
   await batch.finish()

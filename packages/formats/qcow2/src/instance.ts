@@ -1,4 +1,5 @@
 import { isBlockError, limits, RequestFlag, type Instance, type OpenContext } from '@blockloom/block-driver'
+import { checkFacet } from './check/facet.ts'
 import { writeCompressed } from './compress.ts'
 import { discardGuest } from './discard.ts'
 import { extents } from './extents.ts'
@@ -38,6 +39,7 @@ export async function openInstance(context: OpenContext<Qcow2Options>): Promise<
         : (offset, bytes) => guarded(writer!, () => extents(mapper, image.dataFile, offset, bytes)),
     snapshots: snapshotFacet(image, snapshots ?? new SnapshotStore([], 0), snapshots === null ? null : writer),
     backing: { named: namedBacking(image) },
+    check: checkFacet(image, writer),
     info: () => qcow2Info(image),
     close: async () => {
       await writer?.settle()

@@ -35,7 +35,8 @@ export function countL2(pass: Pass, table: DataView, times: number, activeTimes:
       }
       continue
     }
-    if (pass.first && l2HasReservedBits(extendedL2, hi, lo) && reservedMatters(extendedL2, lo, hi)) {
+    // With extended entries bit 0 is reserved too, but the reference does not look at it.
+    if (pass.first && l2HasReservedBits(false, hi, lo)) {
       pass.findings.corruption(`ERROR found l2 entry with reserved bits set: ${hexOf({ hi, lo })}`, times)
     }
     if (kind === 'zero-plain' || kind === 'unallocated') {
@@ -58,11 +59,6 @@ export function countL2(pass: Pass, table: DataView, times: number, activeTimes:
   pass.findings.allocatedClusters += allocated * activeTimes
   pass.findings.fragmentedClusters += fragmented * activeTimes
   pass.findings.compressedClusters += compressed * activeTimes
-}
-
-/** Bit 0 of extended entries is reserved, but the reference does not look at it. */
-function reservedMatters(extendedL2: boolean, lo: number, hi: number): boolean {
-  return !extendedL2 || (lo & 0x1fe) !== 0 || (hi & 0x3f00_0000) !== 0
 }
 
 /** Checks an entry with a host cluster. */
@@ -89,7 +85,7 @@ function countCompressed(pass: Pass, table: DataView, index: number, times: numb
   const hex = (): string => hexOf({ hi: hi & (2 ** (geometry.compressedOffsetBits - 32) - 1), lo })
   const entry = hexOf({ hi, lo })
   if (first && hi >= 0x8000_0000) {
-    const line = `ERROR: coffset=0x${copiedOffsetHex(hi, lo)}: copied flag must never be set for compressed clusters`
+    const line = `ERROR: coffset=0x${hex()}: copied flag must never be set for compressed clusters`
     findings.corruption(line, times)
   }
   if (pass.area.header.features.externalData) {
@@ -105,9 +101,4 @@ function countCompressed(pass: Pass, table: DataView, index: number, times: numb
   const offset = compressedOffset(geometry, hi, lo)
   markRegion(pass, offset, compressedLength(geometry, hi, lo), times, offset > Number.MAX_SAFE_INTEGER ? hex() : undefined)
   return true
-}
-
-/** The reference prints the low 63 bits without the flags that it knows. */
-function copiedOffsetHex(hi: number, lo: number): string {
-  return hexOf({ hi: hi & 0x00ff_ffff, lo })
 }
