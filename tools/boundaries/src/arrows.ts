@@ -1,6 +1,6 @@
 import type { Package } from './workspace.ts'
 
-const DRIVER = ['block-driver', 'driver-kit', 'coroutine-scheduler', 'hbitmap', 'throttle']
+const DRIVER = ['block-driver', 'driver-kit', 'block-crypto', 'coroutine-scheduler', 'hbitmap', 'throttle']
 
 /** What each package may depend on, by folder or by group; a group that is not named may depend on anything. */
 const ARROWS: Readonly<Record<string, readonly string[]>> = {
@@ -9,6 +9,7 @@ const ARROWS: Readonly<Record<string, readonly string[]>> = {
   'packages/throttle': [],
   'packages/block-driver': [],
   'packages/driver-kit': ['block-driver', 'coroutine-scheduler'],
+  'packages/block-crypto': ['block-driver'],
   'packages/driver-testkit': ['block-driver'],
   'packages/block-core': ['block-driver', 'coroutine-scheduler', 'hbitmap', 'throttle'],
   'packages/block-job': ['block-core', 'coroutine-scheduler', 'throttle'],

@@ -182,7 +182,7 @@ export class BlockNode {
     return this.requests.discard(offset, bytes)
   }
 
-  /** Stores one compressed cluster; `offset` and length are multiples of `compressGranularity`, but for the end. */
+  /** Stores one compressed cluster: `compressGranularity` bytes at a multiple of that, or the rest of the image. */
   async writeCompressed(offset: number, from: Uint8Array): Promise<void> {
     this.#checkWrite(offset, from.length)
     if (this.drains.active) await this.drains.resumed()

@@ -41,8 +41,8 @@ const WEB_NAMES: Readonly<Partial<Record<HashName, string>>> = { sha1: 'SHA-1', 
  * @throws BlockError `unsupported` for a hash that this host lacks
  * @public
  */
-export async function digest(hash: HashName, bytes: Uint8Array): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest(webName(hash), bytes as Uint8Array<ArrayBuffer>))
+export function digest(hash: HashName, bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
+  return crypto.subtle.digest(webName(hash), bytes as Uint8Array<ArrayBuffer>).then((digested) => new Uint8Array(digested))
 }
 
 /**

@@ -26,7 +26,10 @@ export interface LuksCreateOptions {
   readonly ivgenHashAlg?: HashName | undefined
   /** Default `sha256`. */
   readonly hashAlg?: HashName | undefined
-  /** Milliseconds of PBKDF2 that a passphrase costs; default 2000. */
+  /**
+   * Milliseconds of PBKDF2 that a passphrase costs; default 2000. A minute and more can exceed {@link DEFAULT_MAX_ITERATIONS}:
+   * such a volume opens with a larger `maxIterations` only.
+   */
   readonly iterTime?: number | undefined
 }
 

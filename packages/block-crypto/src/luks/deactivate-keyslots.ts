@@ -2,7 +2,7 @@ import { BlockError } from '@blockloom/block-driver'
 import type { LuksAmendInit } from './amend.ts'
 import { checkKeyslot, wrongOption } from './amend-rules.ts'
 import type { LuksHeader } from './header.ts'
-import { eraseKeyslot } from './store-keyslot.ts'
+import { eraseKeyslots } from './store-keyslot.ts'
 import { unlockKeyslot } from './unlock-keyslot.ts'
 
 const BOTH_MISSING = 'To erase keyslot(s), either explicit keyslot index or the password currently contained in them must be given'
@@ -32,7 +32,7 @@ async function eraseOne(init: LuksAmendInit, header: LuksHeader, keyslot: number
       detail: { keyslot },
     })
   }
-  return eraseKeyslot(init.io, header, keyslot)
+  return eraseKeyslots(init.io, header, [keyslot])
 }
 
 async function eraseMatching(init: LuksAmendInit, header: LuksHeader, oldSecret: Uint8Array): Promise<LuksHeader> {
@@ -46,9 +46,7 @@ async function eraseMatching(init: LuksAmendInit, header: LuksHeader, oldSecret:
       'All the active keyslots match the (old) password that was given and erasing them will erase all the data in the image irreversibly - refusing operation'
     throw new BlockError('denied', message, { errno: 'EINVAL' })
   }
-  let changed = header
-  for (const index of matching) changed = await eraseKeyslot(init.io, changed, index)
-  return changed
+  return eraseKeyslots(init.io, header, matching)
 }
 
 async function holds(init: LuksAmendInit, header: LuksHeader, index: number, passphrase: Uint8Array): Promise<boolean> {

@@ -28,30 +28,25 @@ export async function storeKeyslot(io: LuksIo, header: LuksHeader, index: number
   cipher.encryptSectors(material, 0)
   await io.write(slot.keyOffset, material)
   await io.flush()
-  return storeHeader(io, withKeyslot(header, index, slot))
+  return storeHeader(io, { ...header, keyslots: header.keyslots.with(index, slot) })
 }
 
 /**
- * Makes a slot useless: first the header, then random bytes over the material.
+ * Makes slots useless: first the header, for all of them at once, then random bytes over their material.
  *
  * @returns the new header
  * @internal
  */
-export async function eraseKeyslot(io: LuksIo, header: LuksHeader, index: number): Promise<LuksHeader> {
-  const slot: LuksKeyslot = { ...header.keyslots[index]!, active: false, iterations: 0, salt: new Uint8Array(SALT_BYTES) }
-  const erased = await storeHeader(io, withKeyslot(header, index, slot))
-  await io.write(slot.keyOffset, randomBytes(materialBytes(header.keyBytes)))
+export async function eraseKeyslots(io: LuksIo, header: LuksHeader, indexes: readonly number[]): Promise<LuksHeader> {
+  const keyslots = header.keyslots.map((slot, index) => (indexes.includes(index) ? { ...slot, active: false, iterations: 0, salt: new Uint8Array(SALT_BYTES) } : slot))
+  const erased = await storeHeader(io, { ...header, keyslots })
+  for (const index of indexes) await io.write(keyslots[index]!.keyOffset, randomBytes(materialBytes(header.keyBytes)))
   await io.flush()
   return erased
 }
 
-/** @internal */
-export async function storeHeader(io: LuksIo, header: LuksHeader): Promise<LuksHeader> {
+async function storeHeader(io: LuksIo, header: LuksHeader): Promise<LuksHeader> {
   await io.write(0, encodeLuksHeader(header))
   await io.flush()
   return header
-}
-
-function withKeyslot(header: LuksHeader, index: number, slot: LuksKeyslot): LuksHeader {
-  return { ...header, keyslots: header.keyslots.with(index, slot) }
 }

@@ -53,6 +53,6 @@ test('portable AES agrees with the host', () => {
 })
 
 test('without Node, what WebCrypto lacks is refused by name', async () => {
-  await expect(portable.digest('ripemd160', new Uint8Array())).rejects.toMatchObject({ code: 'unsupported', message: "Hash algorithm 'ripemd160' is not available on this host" })
+  expect(() => portable.digest('ripemd160', new Uint8Array())).toThrow("Hash algorithm 'ripemd160' is not available on this host")
   await expect(portable.pbkdf2('sha224', new Uint8Array(), new Uint8Array(8), 1, 16)).rejects.toMatchObject({ code: 'unsupported' })
 })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { createLuks, luksPayloadOffset, openLuks } from '../../src/index.ts'
 import { MemoryIo, now, text } from './memory-io.ts'
 
-/** A host that needs `perThousand` milliseconds for a thousand iterations, whatever they are. */
+/** A clock that gives these readings, one after the other. */
 function fakeClock(...readings: readonly number[]): () => number {
   let at = 0
   return () => readings[Math.min(at++, readings.length - 1)]!

@@ -20,10 +20,9 @@ export function qemuCrypto(...args: readonly string[]): string {
 const secret = (passphrase: string): readonly string[] => ['--object', `secret,id=s,data=${passphrase}`]
 
 /** Makes a LUKS image with the reference tool that holds `content`. */
-export function qemuLuks(folder: string, passphrase: string, options: string, content: Uint8Array): string {
+export function qemuLuks(folder: string, passphrase: string, content: Uint8Array): string {
   const image = `${folder}/reference.luks`
-  const more = options === '' ? '' : `,${options}`
-  qemuCrypto('create', '-q', '-f', 'luks', ...secret(passphrase), '-o', `key-secret=s,iter-time=10${more}`, image, String(content.length))
+  qemuCrypto('create', '-q', '-f', 'luks', ...secret(passphrase), '-o', 'key-secret=s,iter-time=10', image, String(content.length))
   qemuWriteLuks(folder, passphrase, image, content)
   return image
 }
@@ -46,4 +45,15 @@ export function qemuReadLuks(folder: string, passphrase: string, image: string):
 export function qemuLuksInfo(passphrase: string, image: string): unknown {
   const text = qemuCrypto('info', '--output=json', ...secret(passphrase), '--image-opts', `driver=luks,key-secret=s,file.filename=${image}`)
   return (JSON.parse(text) as { 'format-specific': { data: unknown } })['format-specific'].data
+}
+
+/** Makes an encrypted qcow2 image with the reference tool that holds `content`. */
+export function qemuQcow2(folder: string, passphrase: string, format: 'luks' | 'aes', content: Uint8Array, ...options: readonly string[]): Uint8Array {
+  const image = `${folder}/reference.qcow2`
+  const plain = `${folder}/plain.raw`
+  writeFileSync(plain, content)
+  const encryption = [`format=${format}`, 'key-secret=s', ...options].map((option) => `encrypt.${option}`).join(',')
+  qemuCrypto('create', '-q', '-f', 'qcow2', ...secret(passphrase), '-o', encryption, image, String(content.length))
+  qemuCrypto('convert', '-n', '-f', 'raw', ...secret(passphrase), '--target-image-opts', plain, `driver=qcow2,encrypt.key-secret=s,file.filename=${image}`)
+  return new Uint8Array(readFileSync(image))
 }

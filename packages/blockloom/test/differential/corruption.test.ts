@@ -225,19 +225,27 @@ describe.runIf(oracleAvailable())('a freed cluster', () => {
         }
         for (let round = 0; round < 60; round++) {
           const order = Array.from({ length: clusters }, (_, i) => i * cluster).sort(() => random.next() - 0.5)
-          const [last, ...others] = order.slice(0, 24)
-          await change(compressed(last!, cluster, random.below(256)))
+          const place = (): number => order.pop()!
+          const last = place()
+          await change(compressed(last, cluster, random.below(256)))
           await disk.flush()
           const drop = async (): Promise<void> => {
-            await change(random.chance(0.5) ? discard(last!, cluster) : write(last!, cluster, 'noise'))
+            await change(random.chance(0.5) ? discard(last, cluster) : zero(last, cluster, true))
             await disk.flush()
           }
-          const step = async (at: number): Promise<void> => {
+          const use = async (one: Change): Promise<void> => {
             // Spread over the time that freeing takes.
             for (let ticks = random.below(12); ticks > 0; ticks--) await setImmediate()
-            await change(random.chance(0.7) ? compressed(at, cluster, random.below(256)) : write(at, cluster, 'text'))
+            await change(one)
           }
-          await Promise.all([drop(), ...others.map(step)])
+          // In order, and all at once.
+          const inOrder = random.chance(0.5)
+          const dropped = drop()
+          if (inOrder) await dropped
+          const others = Array.from({ length: 3 }, () => use(write(place(), cluster, 'noise')))
+          if (inOrder) await Promise.all(others)
+          const more = Array.from({ length: 3 }, () => use(compressed(place(), cluster, random.below(256))))
+          await Promise.all([dropped, ...others, ...more])
         }
         assertSameBytes(await disk.read(0, disk.size), s.expected)
       })

@@ -1,15 +1,13 @@
 import type { ToolResult } from '@blockloom/oracle'
-import { fork } from 'node:child_process'
+import { fork, type ChildProcess } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import type { Landing, Launch } from './launcher.ts'
 
-type Launcher = ReturnType<typeof fork>
-
-let launcher: Launcher | undefined
+const launchers: ChildProcess[] = []
 let lastId = 0
 const waiting = new Map<number, (result: Landing) => void>()
 
-function start(): Launcher {
+function start(): ChildProcess {
   const child = fork(fileURLToPath(new URL('./launcher.ts', import.meta.url)), { execArgv: [] })
   child.on('message', (landing: Landing) => {
     waiting.get(landing.id)?.(landing)
@@ -17,23 +15,24 @@ function start(): Launcher {
     if (waiting.size === 0) child.channel?.unref()
   })
   child.on('exit', (status) => {
-    launcher = undefined
+    launchers.pop()
     for (const [id, land] of waiting) land({ id, status: status ?? 128, stdout: '', stderr: 'The launcher has ended' })
     waiting.clear()
   })
   // It ends with its parent, and does not keep it alive.
   child.unref()
+  launchers.push(child)
   return child
 }
 
 /** Runs a reference tool without blocking, so that several can run at once. */
 export function runTool(program: string, args: readonly string[], input = ''): Promise<ToolResult> {
-  launcher ??= start()
+  const launcher = launchers[0] ?? start()
   const id = ++lastId
   launcher.channel?.ref()
   return new Promise((resolve) => {
     waiting.set(id, resolve)
-    launcher!.send({ id, program, args, input } satisfies Launch)
+    launcher.send({ id, program, args, input } satisfies Launch)
   })
 }
 

@@ -1,4 +1,5 @@
 import { BlockError } from '@blockloom/block-driver'
+import { allocateRun } from './allocate-run.ts'
 import { commitLocked } from './commit.ts'
 import { updateHeader } from './header-update.ts'
 import { HEADER_FIELDS } from './on-disk/header.ts'
@@ -17,11 +18,11 @@ import type { Qcow2Writer } from './writer.ts'
  * @internal
  */
 export async function growL1(writer: Qcow2Writer, entries: number): Promise<void> {
-  const { image, allocator } = writer
+  const { image } = writer
   if (entries <= image.l1.entries) return
   if (entries * 8 > MAX_L1_BYTES) throw new BlockError('no-space', 'The L1 table cannot grow any further', { errno: 'EFBIG' })
   // Outside the mutex: the refcount table may have to grow for it.
-  const { first, count } = await allocator.allocate(clustersFor(image.geometry, entries * 8), true)
+  const { first, count } = await allocateRun(writer, clustersFor(image.geometry, entries * 8))
   const place = { offset: hostOffset(first * image.clusterSize), bytes: count * image.clusterSize, isNamed: false }
   try {
     await moveL1(writer, place, entries)

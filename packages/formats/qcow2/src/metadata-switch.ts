@@ -1,4 +1,5 @@
 import { BlockError } from '@blockloom/block-driver'
+import { allocateRun } from './allocate-run.ts'
 import { eachSlice } from './each-slice.ts'
 import { updateHeader } from './header-update.ts'
 import type { L2Table } from './cluster-references.ts'
@@ -163,7 +164,7 @@ async function raise(writer: Qcow2Writer, cluster: number, taken: PendingFree[])
 
 async function takeArea(writer: Qcow2Writer, bytes: number, taken: PendingFree[]): Promise<number> {
   if (bytes === 0) return 0
-  const { first, count } = await writer.allocator.allocate(clustersFor(writer.image.geometry, bytes), true)
+  const { first, count } = await allocateRun(writer, clustersFor(writer.image.geometry, bytes))
   taken.push({ first, count, reason: 'other' })
   return first * writer.image.clusterSize
 }
@@ -172,7 +173,7 @@ async function takeArea(writer: Qcow2Writer, bytes: number, taken: PendingFree[]
 async function takeTable(writer: Qcow2Writer, taken: PendingFree[]): Promise<number> {
   for (;;) {
     const clusters = writer.image.header.refcountTableClusters
-    const { first, count } = await writer.allocator.allocate(clusters, true)
+    const { first, count } = await allocateRun(writer, clusters)
     if (clusters === writer.image.header.refcountTableClusters) {
       taken.push({ first, count, reason: 'other' })
       return first

@@ -65,7 +65,7 @@ export class Qcow2Writer {
       refcounts: this.refcounts,
       overlap: this.overlap,
       virginFrom: file.zeroInit ? fileSize : Infinity,
-      growTable: () => this.#growTable(),
+      growTable: () => this.growTable(),
     })
     this.planner = new WritePlanner(image)
   }
@@ -114,7 +114,8 @@ export class Qcow2Writer {
     return !this.frees.empty || l1.dirty || this.refcounts.tableDirty || l2Cache.dirtyBytes > 0 || this.refcounts.cache.dirtyBytes > 0
   }
 
-  #growTable(): Promise<void> {
+  /** Makes the refcount table larger; all who need that share the work. */
+  growTable(): Promise<void> {
     this.#growing ??= growRefcountTable(this).finally(() => {
       this.#growing = undefined
     })

@@ -12,7 +12,7 @@ import { checkHealth } from '../health.ts'
 const STYLES: readonly CrashStyle[] = ['drop-all', 'newest', 'newest', 'subset', 'subset', 'torn', 'torn', 'keep-all']
 const BATCHES = 26
 /** Power losses examined in each case. */
-const MOST_CRASHES = 64
+const MOST_CRASHES = 40
 
 /** @internal */
 export const crashCases: readonly Draft<FormatBench>[] = [

@@ -12,7 +12,7 @@ import { checkHealth } from '../health.ts'
 import { isFixed } from '../shared/resize.ts'
 
 const STYLES: readonly CrashStyle[] = ['drop-all', 'newest', 'subset', 'torn']
-const MOST_CRASHES = 48
+const MOST_CRASHES = 28
 
 interface Change {
   readonly title: string

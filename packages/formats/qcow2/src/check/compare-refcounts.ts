@@ -20,11 +20,11 @@ export async function compareRefcounts(pass: Pass, reader: RefcountReader): Prom
   const compare = new Comparison(pass)
   const indexes = blocksToCompare(pass, reader)
   const offsets = indexes.map((index) => (reader.blockOffset(index) > MAX_HOST_OFFSET ? MAX_HOST_OFFSET : reader.blockOffset(index)))
-  const aligned = (at: number): boolean => !reader.isMisaligned(indexes[at]!)
+  const readable = (at: number): boolean => !reader.isUnreadable(indexes[at]!)
   // Where there is no block, something beyond the end stands for it: it reads as zeroes.
-  for (let at = 0; at < offsets.length; at++) if (offsets[at] === 0 || !aligned(at)) offsets[at] = MAX_HOST_OFFSET
+  for (let at = 0; at < offsets.length; at++) if (offsets[at] === 0 || !readable(at)) offsets[at] = MAX_HOST_OFFSET
   await readTables({ file, fileLength, signal }, offsets, geometry.clusterSize, (at, table) =>
-    compare.block(indexes[at]!, aligned(at) ? table : 'unreadable'),
+    compare.block(indexes[at]!, readable(at) ? table : 'unreadable'),
   )
 }
 

@@ -38,6 +38,9 @@ class CopiedFlags {
   l1(hi: number, lo: number, index: number): boolean {
     const offset = l1TableOffset(hi, lo)
     if (offset === 0) return false
+    const { refcountBlockCoverage } = this.#pass.geometry
+    // Like the reference: a table whose refcount cannot be told is not looked into.
+    if (this.#reader.isUnreadable(Math.floor(offset / refcountBlockCoverage))) return false
     const copied = l1Copied(hi)
     this.#check(offset, copied, 1, () => `ERROR OFLAG_COPIED L2 cluster: l1_index=${index} l1_entry=${hexOf({ hi, lo })}`)
     return true

@@ -83,7 +83,8 @@ function countCompressed(pass: Pass, table: DataView, index: number, times: numb
   const hi = table.getUint32(index * geometry.l2EntrySize)
   const lo = table.getUint32(index * geometry.l2EntrySize + 4)
   const hex = (): string => hexOf({ hi: hi & (2 ** (geometry.compressedOffsetBits - 32) - 1), lo })
-  const entry = hexOf({ hi, lo })
+  // Told without the flag that the line before complained about.
+  const entry = hexOf({ hi: hi & 0x7fff_ffff, lo })
   if (first && hi >= 0x8000_0000) {
     const line = `ERROR: coffset=0x${hex()}: copied flag must never be set for compressed clusters`
     findings.corruption(line, times)

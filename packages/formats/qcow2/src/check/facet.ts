@@ -1,4 +1,4 @@
-import { isBlockError, type CheckFacet } from '@blockloom/block-driver'
+import type { CheckFacet } from '@blockloom/block-driver'
 import type { Qcow2Image } from '../image.ts'
 import type { Qcow2Writer } from '../writer.ts'
 import { checkImage } from './check.ts'
@@ -19,7 +19,7 @@ export function checkFacet(image: Qcow2Image, writer: Qcow2Writer | null): Check
         await writer.settle()
       } catch (error) {
         // An image found to be corrupt is not written to any more: what is in the file is what is checked.
-        if (!isBlockError(error)) throw error
+        if (image.corruption.first === null) throw error
       }
       return await checkImage(image, options)
     },

@@ -30,7 +30,12 @@ export class RefcountReader {
     return this.table.getUint32(index * 8) * 0x1_0000_0000 + ((this.table.getUint32(index * 8 + 4) & 0xffff_fe00) >>> 0)
   }
 
-  /** The block does not start at a cluster, so its refcounts cannot be told. */
+  /** The refcounts of a block cannot be told: it does not start at a cluster, or no file can be that large. */
+  isUnreadable(index: number): boolean {
+    return this.isMisaligned(index) || this.blockOffset(index) >= 2 ** 63
+  }
+
+  /** The block does not start at a cluster. */
   isMisaligned(index: number): boolean {
     if (index >= this.entries) return false
     return ((this.table.getUint32(index * 8 + 4) & 0xffff_fe00) >>> 0) % this.#geometry.clusterSize !== 0
@@ -41,8 +46,8 @@ export class RefcountReader {
     const { refcountBlockEntries, refcountBits } = this.#geometry
     const index = Math.floor(cluster / refcountBlockEntries)
     const block = this.blockOffset(index)
+    if (this.isUnreadable(index)) return null
     if (block === 0 || block > MAX_HOST_OFFSET) return 0
-    if (this.isMisaligned(index)) return null
     const entry = cluster % refcountBlockEntries
     const perPiece = (PIECE * 8) / refcountBits
     const at = block + Math.floor(entry / perPiece) * PIECE
