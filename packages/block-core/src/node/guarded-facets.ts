@@ -1,4 +1,4 @@
-import type { AmendFacet, BackingFacet, BitmapFacet, CheckFacet, FilterInstance, SnapshotFacet } from '@blockloom/block-driver'
+import { BlockError, type AmendFacet, type BackingFacet, type BitmapFacet, type CheckFacet, type FilterInstance, type SnapshotFacet } from '@blockloom/block-driver'
 
 /** Runs a change of an image beside its requests: drained, and known to the node afterwards. @internal */
 export type Change = <T>(work: () => Promise<T>) => Promise<T>
@@ -21,11 +21,22 @@ export interface GuardedFacets {
 export function guardFacets(instance: FilterInstance, change: Change): GuardedFacets {
   const { check, snapshots, bitmaps, backing, amend } = instance
   return {
-    ...(check && { check: { check: (options) => (options.fix === 'none' ? check.check(options) : change(() => check.check(options))) } }),
+    ...(check && { check: guardCheck(check, change) }),
     ...(snapshots && { snapshots: guardSnapshots(snapshots, change) }),
     ...(bitmaps && { bitmaps: guardBitmaps(bitmaps, change) }),
     ...(backing && { backing: guardBacking(backing, change) }),
     ...(amend && { amend: { amend: (options, progress) => change(() => amend.amend(options, progress)) } }),
+  }
+}
+
+function guardCheck(facet: CheckFacet, change: Change): CheckFacet {
+  return {
+    ...(facet.fixes && { fixes: facet.fixes }),
+    check: async (options) => {
+      if (options.fix === 'none') return facet.check(options)
+      if (facet.fixes?.includes(options.fix) === true) return change(() => facet.check(options))
+      throw new BlockError('unsupported', 'This image cannot be repaired here', { detail: { option: 'fix' } })
+    },
   }
 }
 

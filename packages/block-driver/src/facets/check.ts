@@ -26,6 +26,8 @@ export interface CheckResult {
 
 /** Consistency check and repair. @public */
 export interface CheckFacet {
-  /** Never throws for a broken image: what cannot be examined counts in `checkErrors`. */
+  /** What it can repair here; absent on read-only images, and where there is nothing but the check. */
+  readonly fixes?: readonly Exclude<CheckFix, 'none'>[]
+  /** Never throws for a broken image: what cannot be examined counts in `checkErrors`. `fix` is `none` or one of `fixes`. */
   check(options: CheckOptions): Promise<CheckResult>
 }

@@ -6,7 +6,7 @@ import { checkCopiedFlags } from './copied-flags.ts'
 import { countL2 } from './count-l2.ts'
 import { Findings } from './findings.ts'
 import { countL1, L2Tables } from './l2-tables.ts'
-import { markRegion, type CheckSource, type Pass } from './pass.ts'
+import { markRegion, tellExcess, type CheckSource, type Pass } from './pass.ts'
 import { ReferenceCounts } from './reference-counts.ts'
 import { RefcountReader } from './refcount-reader.ts'
 import { countRefcountStructures } from './refcount-structures.ts'
@@ -40,13 +40,17 @@ export async function checkImage(source: CheckSource, options: CheckOptions, mem
   const fileLength = Math.ceil((await source.file.size()) / SECTOR_SIZE) * SECTOR_SIZE
   let clusters = Math.ceil(fileLength / source.geometry.clusterSize)
   for (let from = 0; ; ) {
-    const counts = new ReferenceCounts(from, maxRefcount(source.geometry.refcountBits), memory)
-    const pass: Pass = { ...source, first: from === 0, findings, counts, fileLength, clusters, signal: options.signal }
+    const { clusterSize, refcountBits } = source.geometry
+    const excess = (cluster: number, times: number): void => tellExcess(findings, clusterSize, cluster, times)
+    const counts = new ReferenceCounts(from, maxRefcount(refcountBits), excess, memory)
+    const { file, area, geometry } = source
+    const first = from === 0
+    const pass: Pass = { file, area, geometry, first, findings, counts, fileLength, clusters, suspectsCopied: false, signal: options.signal }
     await countTables(pass, snapshots)
     await countBitmaps(pass, bitmaps)
     countRefcountStructures(pass, reader)
     await compareRefcounts(pass, reader)
-    await checkCopiedFlags(pass, reader)
+    if (pass.suspectsCopied) await checkCopiedFlags(pass, reader)
     clusters = pass.clusters
     from = counts.limit
     if (from === Infinity) break

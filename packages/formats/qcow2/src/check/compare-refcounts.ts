@@ -2,11 +2,13 @@ import { MAX_HOST_OFFSET } from '../on-disk/limits.ts'
 import { refcountCodec, type RefcountCodec } from '../on-disk/refcount.ts'
 import type { Pass } from './pass.ts'
 import { readTables, type TableContent } from './read-tables.ts'
-import { ReferenceCounts } from './reference-counts.ts'
+import { NARROW_COUNT, ReferenceCounts, USE, WIDE_COUNT, type CountPage } from './reference-counts.ts'
 import { exactRefcount, type RefcountReader } from './refcount-reader.ts'
 
 /** Clusters of a block that cannot be read are told one by one, but not more than so many. */
 const MAX_UNREADABLE_LINES = 65_536
+/** A counter of one use, with COPIED. */
+const HEALTHY = USE.copied * 0x40 + 1
 
 /**
  * Compares the refcounts in the image with the uses that were counted, for the clusters of this pass.
@@ -73,26 +75,50 @@ class Comparison {
     }
   }
 
-  #compare(from: number, to: number, table: DataView, start: number, uses: Uint8Array | Uint32Array | undefined, pageStart: number): void {
+  #compare(from: number, to: number, table: DataView, start: number, uses: CountPage | undefined, pageStart: number): void {
     const codec = this.#codec
     for (let cluster = from; cluster < to; cluster++) {
+      cluster += this.#healthyRun(cluster, to, table, start, uses, pageStart)
+      if (cluster === to) break
       const refcount = codec.get(table, cluster - start)
-      const used = uses === undefined ? 0 : uses[cluster - pageStart]!
+      const value = uses === undefined ? 0 : uses[cluster - pageStart]!
+      if (refcount === 0 && value === 0) continue
+      const used = this.#judge(cluster, refcount, value, uses instanceof Uint32Array)
       if (uses !== undefined) uses[cluster - pageStart] = refcount === 1 ? 1 : 0
-      if (refcount === 0 && used === 0) continue
-      if (cluster > this.#pass.findings.highestCluster) this.#pass.findings.highestCluster = cluster
       if (refcount !== used) this.#differ(cluster, refcount, exactRefcount(table, cluster - start, this.#pass.geometry), used)
     }
   }
 
-  #compareNone(from: number, to: number, uses: Uint8Array | Uint32Array, pageStart: number): void {
-    for (let cluster = from; cluster < to; cluster++) {
-      const used = uses[cluster - pageStart]!
-      if (used === 0) continue
-      uses[cluster - pageStart] = 0
-      if (cluster > this.#pass.findings.highestCluster) this.#pass.findings.highestCluster = cluster
-      this.#differ(cluster, 0, 0, used)
+  /** Skips clusters that nearly all images are full of: refcount one, used once, with COPIED. Returns how many. */
+  #healthyRun(from: number, to: number, table: DataView, start: number, uses: CountPage | undefined, pageStart: number): number {
+    if (!(uses instanceof Uint8Array) || this.#codec.bits !== 16) return 0
+    let cluster = from
+    while (cluster < to && uses[cluster - pageStart] === HEALTHY && table.getUint16((cluster - start) * 2) === 1) {
+      uses[cluster - pageStart] = 1
+      cluster++
     }
+    const { findings } = this.#pass
+    if (cluster > from && cluster - 1 > findings.highestCluster) findings.highestCluster = cluster - 1
+    return cluster - from
+  }
+
+  #compareNone(from: number, to: number, uses: CountPage, pageStart: number): void {
+    for (let cluster = from; cluster < to; cluster++) {
+      const value = uses[cluster - pageStart]!
+      if (value === 0) continue
+      const used = this.#judge(cluster, 0, value, uses instanceof Uint32Array)
+      uses[cluster - pageStart] = 0
+      if (used !== 0) this.#differ(cluster, 0, 0, used)
+    }
+  }
+
+  /** Takes a counter apart: returns the uses, and sees whether COPIED flags fit the refcount. */
+  #judge(cluster: number, refcount: number, value: number, wide: boolean): number {
+    const { findings } = this.#pass
+    if (cluster > findings.highestCluster) findings.highestCluster = cluster
+    const flags = wide ? value >>> 30 : value >>> 6
+    if (((flags & USE.copied) !== 0 && refcount !== 1) || ((flags & USE.shared) !== 0 && refcount === 1)) this.#pass.suspectsCopied = true
+    return value & (wide ? WIDE_COUNT : NARROW_COUNT)
   }
 
   #differ(cluster: number, refcount: number, exact: number | bigint, used: number): void {

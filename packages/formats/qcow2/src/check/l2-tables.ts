@@ -1,6 +1,7 @@
-import { L1_ENTRY_SIZE, l1HasReservedBits, l1Hi, l1Lo, l1TableOffset } from '../on-disk/l1.ts'
+import { L1_ENTRY_SIZE, l1Copied, l1HasReservedBits, l1Hi, l1Lo, l1TableOffset } from '../on-disk/l1.ts'
 import { hexOf } from '../on-disk/integers.ts'
 import { markRegion, type Pass } from './pass.ts'
+import { USE } from './reference-counts.ts'
 import { readTables, type TableContent } from './read-tables.ts'
 
 /** L2 tables that are gathered before they are examined. */
@@ -112,7 +113,8 @@ export async function countL1(pass: Pass, tables: L2Tables, l1: L1Reference): Pr
       pass.findings.corruption(`ERROR found L1 entry with reserved bits set: ${hexOf({ hi, lo })}`, l1.times)
     }
     const offset = l1TableOffset(hi, lo)
-    markRegion(pass, offset, clusterSize, l1.times)
+    const use = !l1.active || offset === 0 ? USE.plain : l1Copied(hi) ? USE.copied : USE.shared
+    markRegion(pass, offset, clusterSize, l1.times, use)
     if (pass.first && offset % clusterSize !== 0) {
       const line = `ERROR l2_offset=${offset.toString(16)}: Table is not cluster aligned; L1 entry corrupted`
       pass.findings.corruption(line, l1.times)

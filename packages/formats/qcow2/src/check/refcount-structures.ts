@@ -1,5 +1,6 @@
 import { refcountEntryHasReservedBits } from '../on-disk/refcount.ts'
-import { markCluster, markRegion, type Pass } from './pass.ts'
+import { markRegion, type Pass } from './pass.ts'
+import { USE } from './reference-counts.ts'
 import type { RefcountReader } from './refcount-reader.ts'
 
 /** Counts the refcount table and the refcount blocks, and checks that each block is used once. @internal */
@@ -32,7 +33,7 @@ function countBlock(pass: Pass, reader: RefcountReader, index: number): void {
     if (first) findings.corruption(`ERROR refcount block ${index} is outside image`)
     return
   }
-  markCluster(pass, cluster, 1)
+  counts.add(cluster, 1, 1, USE.plain)
   if (cluster < counts.from || cluster >= counts.limit) return
   const uses = counts.get(cluster)
   if (uses !== 1) findings.corruption(`ERROR refcount block ${index} refcount=${uses}`)

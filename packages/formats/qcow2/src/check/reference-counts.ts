@@ -5,56 +5,84 @@ const PAGE_OVERHEAD = 256
 /** Memory for counters. */
 const MAX_BYTES = 128 * 1024 * 1024
 
-type Page = Uint8Array | Uint32Array
+/** Counters of {@link PAGE_CLUSTERS} clusters: bytes as long as that is enough. @internal */
+export type CountPage = Uint8Array | Uint32Array
+
+/** How an active table refers to a cluster, besides that it does: as two bits above the count. @internal */
+export const USE = Object.freeze({
+  /** It does not matter. */
+  plain: 0,
+  /** With COPIED set: the refcount should be one. */
+  copied: 1,
+  /** With COPIED clear: the refcount should not be one. */
+  shared: 2,
+})
+
+/** Bits of the count in a page of bytes, and in a wide one. @internal */
+export const NARROW_COUNT = 0x3f
+/** See {@link NARROW_COUNT}. @internal */
+export const WIDE_COUNT = 0x3fff_ffff
 
 /**
- * How often each host cluster is used, for the clusters from `from` up to, not including, `limit`.
+ * How often each host cluster is used, and whether by entries with COPIED set or clear, for the clusters from `from`
+ * up to, not including, `limit`.
  *
  * Memory follows what is used, and has a bound: if it is reached, `limit` is lowered, and clusters from there on are
- * left to a later pass. Counts end at 2^32 - 1.
+ * left to a later pass. Counts end at 2^30 - 1.
  *
  * @internal
  */
 export class ReferenceCounts {
+  static readonly pageClusters = PAGE_CLUSTERS
+
   readonly from: number
   /** Never rises. */
   limit = Infinity
   readonly #max: number
   readonly #maxBytes: number
-  readonly #pages = new Map<number, Page>()
+  readonly #excess: (cluster: number, times: number) => void
+  readonly #pages = new Map<number, CountPage>()
   #bytes = 0
-  #lastIndex = -1
-  #last: Page | undefined
 
-  /** `max`: the largest refcount that the image can store. */
-  constructor(from: number, max: number, maxBytes = MAX_BYTES) {
+  /**
+   * @param max - the largest refcount that the image can store
+   * @param excess - told how many uses of a cluster are more than that
+   */
+  constructor(from: number, max: number, excess: (cluster: number, times: number) => void, maxBytes = MAX_BYTES) {
     this.from = from
-    this.#max = Math.min(max, 0xffff_ffff)
+    this.#max = Math.min(max, WIDE_COUNT)
+    this.#excess = excess
     this.#maxBytes = maxBytes
   }
 
-  /** Adds `times` uses of a cluster; returns how many of them exceed what the image can store. */
-  add(cluster: number, times: number): number {
-    if (cluster < this.from || cluster >= this.limit) return 0
-    const index = Math.floor(cluster / PAGE_CLUSTERS)
-    const page = this.#pageAt(index)
-    if (page === undefined) return 0
-    const at = cluster - index * PAGE_CLUSTERS
-    const sum = page[at]! + times
-    if (sum < 256 && sum <= this.#max) {
-      page[at] = sum
-      return 0
+  /** Adds `times` uses, 1 or more, to each of `count` clusters. `use` is one of {@link USE}. */
+  add(first: number, count: number, times: number, use: number): void {
+    let cluster = Math.max(first, this.from)
+    while (cluster < Math.min(first + count, this.limit)) {
+      const index = Math.floor(cluster / PAGE_CLUSTERS)
+      const start = index * PAGE_CLUSTERS
+      const end = Math.min(first + count, this.limit, start + PAGE_CLUSTERS) - start
+      const page = this.#pageAt(index)
+      let at = cluster - start
+      if (page instanceof Uint8Array) {
+        const most = Math.min(NARROW_COUNT, this.#max) - times
+        const flag = use * 0x40
+        for (; at < end; at++) {
+          const value = page[at]!
+          if ((value & NARROW_COUNT) > most) break
+          page[at] = (value + times) | flag
+        }
+      }
+      if (at < end) this.#addSlowly(start, at++, times, use)
+      cluster = start + at
     }
-    const stored = Math.min(sum, this.#max)
-    if (stored < 256) page[at] = stored
-    else this.#storeLarge(index, page, at, stored)
-    return sum - stored
   }
 
   /** Uses of a cluster; 0 outside `from` to `limit`. */
   get(cluster: number): number {
     const index = Math.floor(cluster / PAGE_CLUSTERS)
-    return this.page(index)?.[cluster - index * PAGE_CLUSTERS] ?? 0
+    const page = this.#pages.get(index)
+    return page === undefined ? 0 : countOf(page, cluster - index * PAGE_CLUSTERS)
   }
 
   /** Makes sure that adding to a cluster does not lower `limit` any more. */
@@ -63,13 +91,8 @@ export class ReferenceCounts {
   }
 
   /** The counters of the clusters from `index * PAGE_CLUSTERS` on, if any of them was added to. */
-  page(index: number): Page | undefined {
-    if (index === this.#lastIndex) return this.#last
-    const page = this.#pages.get(index)
-    if (page === undefined) return undefined
-    this.#lastIndex = index
-    this.#last = page
-    return page
+  page(index: number): CountPage | undefined {
+    return this.#pages.get(index)
   }
 
   /** Indexes of the pages there are, ascending. */
@@ -77,30 +100,35 @@ export class ReferenceCounts {
     return Float64Array.from(this.#pages.keys()).sort()
   }
 
-  static readonly pageClusters = PAGE_CLUSTERS
+  #addSlowly(start: number, at: number, times: number, use: number): void {
+    const index = start / PAGE_CLUSTERS
+    const page = this.#pages.get(index)
+    // Dropped, when a page before it became wide.
+    if (page === undefined) return
+    const sum = countOf(page, at) + times
+    const stored = Math.min(sum, this.#max)
+    const wide = page instanceof Uint8Array && stored <= NARROW_COUNT ? page : this.#widen(index, page)
+    const flags = use * (wide instanceof Uint8Array ? 0x40 : 0x4000_0000)
+    wide[at] = ((wide[at]! - countOf(wide, at) + stored) | flags) >>> 0
+    if (sum > stored) this.#excess(start + at, sum - stored)
+  }
 
-  #pageAt(index: number): Page | undefined {
-    const found = this.page(index)
+  #pageAt(index: number): CountPage {
+    const found = this.#pages.get(index)
     if (found !== undefined) return found
     const page = new Uint8Array(PAGE_CLUSTERS)
     this.#pages.set(index, page)
-    this.#lastIndex = index
-    this.#last = page
     this.#account(PAGE_CLUSTERS + PAGE_OVERHEAD)
-    return this.#pages.get(index)
+    return page
   }
 
-  #storeLarge(index: number, page: Page, at: number, value: number): void {
-    if (page instanceof Uint32Array) {
-      page[at] = value
-      return
-    }
-    const wide = Uint32Array.from(page)
-    wide[at] = value
+  #widen(index: number, page: CountPage): Uint32Array {
+    if (page instanceof Uint32Array) return page
+    const wide = new Uint32Array(PAGE_CLUSTERS)
+    for (let i = 0; i < PAGE_CLUSTERS; i++) wide[i] = (page[i]! & NARROW_COUNT) + (page[i]! >>> 6) * 0x4000_0000
     this.#pages.set(index, wide)
-    this.#lastIndex = index
-    this.#last = wide
     this.#account(3 * PAGE_CLUSTERS)
+    return wide
   }
 
   #account(bytes: number): void {
@@ -114,7 +142,9 @@ export class ReferenceCounts {
       this.#pages.delete(index)
       this.#bytes -= page.byteLength + PAGE_OVERHEAD
     }
-    this.#lastIndex = -1
-    this.#last = undefined
   }
+}
+
+function countOf(page: CountPage, at: number): number {
+  return page[at]! & (page instanceof Uint8Array ? NARROW_COUNT : WIDE_COUNT)
 }
