@@ -208,8 +208,7 @@ describe('check', () => {
     const { result } = await check(file)
     expect(result.allocatedClusters).toBe(entries * 262_144)
     expect(result.corruptions).toBeGreaterThan(entries * 262_144 - 65_536)
-    // All snapshots have the same L1 table: counted as often, walked once.
-    const before = file.reads
-    expect(before).toBeLessThan(100)
+    // The table is counted as often as it is named, but read once or twice.
+    expect(file.reads).toBeLessThan(100)
   })
 })

