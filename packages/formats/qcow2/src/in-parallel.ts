@@ -1,5 +1,3 @@
-import { settleAll } from './read.ts'
-
 /** Requests that are under way together. */
 const PARALLEL = 8
 
@@ -10,17 +8,17 @@ const PARALLEL = 8
  */
 export async function inParallel<T>(items: readonly T[], work: (item: T, index: number) => Promise<void>): Promise<void> {
   let next = 0
-  let failed = false
+  const errors: unknown[] = []
   const worker = async (): Promise<void> => {
-    while (next < items.length && !failed) {
+    while (next < items.length && errors.length === 0) {
       const index = next++
       try {
         await work(items[index]!, index)
       } catch (error) {
-        failed = true
-        throw error
+        errors.push(error)
       }
     }
   }
-  await settleAll(Array.from({ length: Math.min(PARALLEL, items.length) }, worker))
+  await Promise.all(Array.from({ length: Math.min(PARALLEL, items.length) }, worker))
+  if (errors.length > 0) throw errors[0]
 }

@@ -100,7 +100,7 @@ describe.skipIf(!haveReference)('check against the reference', () => {
   afterAll(() => reference?.[Symbol.dispose]())
 
   it.each(RECIPES)('finds nothing wrong with %s', async (...recipe) => {
-    const image = make(reference!, recipe)
+    const image = make(reference!, recipe as unknown as Recipe)
     const theirs = referenceCheck(reference!, 'i')!
     expect(theirs.lines).toEqual([])
     expect(await check(new MemoryChild({ content: image }))).toEqual(theirs)

@@ -44,7 +44,7 @@ describe.runIf(haveReference)('internal snapshots and the reference', () => {
     })
   })
 
-  it('it lists, reads, reverts to and deletes ours', async () => {
+  it('is able to list, read, revert to and delete ours', async () => {
     tools.create('ours.qcow2', String(SIZE), 'extended_l2=on,cluster_size=16k')
     tools.io('ours.qcow2', 'write -P 1 3k 300k')
     const first = tools.raw('ours.qcow2')

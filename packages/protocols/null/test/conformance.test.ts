@@ -13,7 +13,7 @@ for (const driver of [nullCo, nullAio]) {
     register(protocolCases(), () => ({
       driver,
       facets: ['prefixes', 'parseFilename', 'extents', 'writer', 'zero', 'discard', 'allocatedSize', 'reopen', 'aioContext'],
-      keeps: 'nothing',
+      keeps: 'nothing' as const,
       options,
       make: async (content) => ({ size: content.length }),
       filenames: [{ filename: `${driver.name}://`, options: {} }],

@@ -25,7 +25,7 @@ export class MemoryChild implements ChildHandle {
   readonly nodeName = '#memory'
   readonly limits = limits()
   readonly writable = true
-  readonly zeroInit = true
+  readonly zeroInit: boolean = true
   events: ChildEvent[]
   recording = false
   before: MemoryChildInit['before']

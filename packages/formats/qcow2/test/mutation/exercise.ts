@@ -135,7 +135,7 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
         break
       case 6: {
         const fix = random.pick(['leaks', 'errors'] as const)
-        if (random.chance(0.3)) await node.check?.check({ fix })
+        if (random.chance(0.3) && node.check?.fixes?.includes(fix) === true) await node.check.check({ fix })
         break
       }
       default:

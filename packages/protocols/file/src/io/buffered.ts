@@ -9,8 +9,13 @@ import { readFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
 import { WriteLane } from './write-lane.ts'
 
-/** Longer requests gain more from a second core than they lose by the way to another thread and back. */
-const SHORT = 131072
+/** Longer reads gain more from a second core than they lose by the way to another thread and back. */
+const SHORT_READ = 128 * 1024
+/**
+ * Writes to one file happen one after the other anyway, under its lock, so that another thread is no gain until this
+ * one would be blocked for long: copying this much takes about a quarter of a millisecond.
+ */
+const SHORT_WRITE = 1024 * 1024
 /** So many turns of the event loop are waited for a device, at most. */
 const MOST_TURNS = 8
 
@@ -25,7 +30,7 @@ export class BufferedIo implements HostIo {
   readonly #fd: number
   readonly #libc: Libc | null
   readonly #budget = new TurnBudget()
-  readonly #lane = new WriteLane(Number(process.env['LANE'] ?? 1))
+  readonly #lane = new WriteLane(1)
   readonly #reads: Pacer
   readonly #writes: Pacer
   #nowait: boolean
@@ -45,7 +50,7 @@ export class BufferedIo implements HostIo {
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
-    if (into.length > SHORT) return readFully(this.#fd, offset, into, 0)
+    if (into.length > SHORT_READ) return readFully(this.#fd, offset, into, 0)
     if (!this.#budget.spend(into.length)) return this.#budget.turn().then(() => this.read(offset, into))
     if (!this.#nowait) return this.#readQuickly(offset, into)
     const done = this.#readCached(offset, into)
@@ -53,7 +58,7 @@ export class BufferedIo implements HostIo {
   }
 
   write(offset: number, from: Uint8Array): Promise<void> {
-    if (from.length > SHORT) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
+    if (from.length > SHORT_WRITE) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
     if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.write(offset, from))
     let done = 0
     try {
