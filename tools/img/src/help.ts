@@ -4,7 +4,7 @@ import { versionLines } from './version.ts'
 
 const COMMANDS = [
   'bench [--image-opts] [-c count] [-d depth] [-f fmt] [--flush-interval=flush_interval] [-i aio] [--no-drain] [-o offset] [--pattern=pattern] [-q] [-s buffer_size] [-S step_size] [-t cache] [-w] [-U] filename',
-  'check [--image-opts] [-q] [-f fmt] [--output=ofmt] [-r [leaks | all]] [-T src_cache] [-U] filename',
+  'check [--image-opts] [-q] [-f fmt] [--output=ofmt] [-T src_cache] [-U] filename',
   'compare [--image-opts] [-f fmt] [-F fmt] [-T src_cache] [-p] [-q] [-s] [-U] filename1 filename2',
   'convert [--image-opts] [--target-image-opts] [--target-is-zero] [-U] [-c] [-p] [--progress=style] [-q] [-n] [-f fmt] [-t cache] [-T src_cache] [-O output_fmt] [-B backing_file [-F backing_fmt]] [-o options] [-l snapshot_param] [-S sparse_size] [-r rate_limit] [-m num_coroutines] [-W] [--salvage] filename [filename2 [...]] output_filename',
   'create [-q] [-f fmt] [-b backing_file [-F backing_fmt]] [-u] [-o options] filename [size]',
@@ -51,12 +51,6 @@ const PARAMETERS = `Command parameters:
   '--output' takes the format in which the output must be done (human or json)
   '-n' skips the target volume creation (useful if the volume is created
        beforehand)
-
-Parameters to check subcommand:
-  '-r' tries to repair any inconsistencies that are found during the check.
-       '-r leaks' repairs only cluster leaks, whereas '-r all' fixes all
-       kinds of errors, with a higher risk of choosing the wrong fix or
-       hiding corruption that has already occurred.
 
 Parameters to convert subcommand:
   '-m' specifies how many requests work in parallel during the convert
