@@ -12,6 +12,8 @@ export interface Work {
   readonly args: readonly string[]
   /** Runs before each run: removes targets. */
   readonly prepare?: () => void
+  /** Runs last before each run: makes the memory that the page cache will use as warm for one side as for the other. */
+  readonly warmUp?: () => void
   /** Looks at what our last run made. */
   readonly verify?: () => void
 }
@@ -51,6 +53,7 @@ async function once(work: Work, command: readonly string[]): Promise<Timed> {
   work.prepare?.()
   // Dirty pages of the run before must not throttle this one.
   spawnSync('sync')
+  work.warmUp?.()
   return runTimed(command[0]!, [...command.slice(1), ...work.args])
 }
 

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Work } from './measure.ts'
+import { touchPageCache } from './page-cache.ts'
 import { writeSampleDisk } from './sample-disk.ts'
 
 const GIB = 1 << 30
@@ -35,6 +36,7 @@ function converts(at: (name: string) => string): Work[] {
     kind: 'time',
     args: ['convert', '-f', format, ...to, at(from), at('out')],
     prepare: () => rmSync(at('out'), { force: true }),
+    warmUp: () => touchPageCache(at('warm')),
     verify: () => {
       if (same) reference('compare', '-f', format, '-F', to[to.indexOf('-O') + 1]!, at(from), at('out'))
     },

@@ -9,6 +9,9 @@ const SLOT_BYTES = 128 * 1024
 const BATCH = 8
 const BATCHES = 2
 
+/** What a worker throws away after each cluster is collected early: memory stays small however long it runs. */
+const WORKER_MEMORY = { maxYoungGenerationSizeMb: 2, maxOldGenerationSizeMb: 64 }
+
 /** A cluster to decode. */
 interface Job {
   readonly zstd: boolean
@@ -86,7 +89,7 @@ export class DecodePool {
     const workerData: DecodeWorkerData = { memory, slots: SLOTS, slotBytes: SLOT_BYTES, base: import.meta.url }
     let worker: Worker
     try {
-      worker = new Worker(`(${decodeWorker.toString()})()`, { eval: true, workerData, execArgv: [] })
+      worker = new Worker(`(${decodeWorker.toString()})()`, { eval: true, workerData, execArgv: [], resourceLimits: WORKER_MEMORY })
     } catch {
       this.#broken = true
       for (const job of this.#queue.splice(0)) job.resolve(false)
