@@ -192,9 +192,9 @@ class Copy {
     if (!this.#o.compress || run.kind === 'data') return run
     // The same the other way round: zeroes start at a cluster.
     const cluster = this.#o.target.compressGranularity!
+    if (offset + run.bytes === this.#map.size) return run
     const whole = run.bytes - ((offset + run.bytes) % cluster)
-    if (offset + run.bytes === this.#map.size || whole > 0) return offset + run.bytes === this.#map.size ? run : { ...run, bytes: whole }
-    return { kind: 'data', offset, bytes: run.bytes }
+    return whole > 0 ? { ...run, bytes: whole } : { ...run, kind: 'data' }
   }
 
   async #readInto(run: SourceRun, into: Uint8Array): Promise<void> {
