@@ -1,6 +1,7 @@
 import type { ChildHandle } from './child.ts'
 import type { Clock } from './facets/aio-context.ts'
 import type { Extent } from './extent.ts'
+import type { SecretLookup } from './secret.ts'
 
 /** What `create` gets. @public */
 export interface CreateContext<O = unknown> {
@@ -11,6 +12,8 @@ export interface CreateContext<O = unknown> {
   readonly file: ChildHandle | null
   /** Creates (or opens, if it exists) another file, named as an option of this image names it, and opens it to write and resize. */
   createFile(name: string, filename: string, size: number): Promise<ChildHandle>
+  /** Secrets that options name. */
+  readonly secret: SecretLookup
   warn(message: string): void
 }
 

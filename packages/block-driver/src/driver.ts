@@ -21,6 +21,8 @@ export type ChildrenSchema = { readonly [name: string]: ChildField }
 export interface CreateDefinition<C extends OptionsSchema = OptionsSchema> {
   /** Creation options, by the names that `qemu-img create -o` knows. */
   readonly options: C
+  /** Options that an existing image can be amended with, in the order of its help; see `AmendFacet`. */
+  readonly amend?: OptionsSchema
   /** Writes an empty image. After a failure the file's content is not defined; the caller removes it. */
   create(context: CreateContext<OptionsOf<C>>): Promise<void>
   /** Space needed; pure arithmetic over the source's runs. */

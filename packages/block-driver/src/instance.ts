@@ -52,6 +52,8 @@ export interface Instance<O = unknown> {
   /** Prepares other options; then `commit` or `abort`, neither may fail. */
   readonly reopen?: (next: O) => Promise<Transaction>
   readonly aioContext?: AioContextFacet
+  /** Drops all guest data of this layer, so that everything is read from the backing child. Present only with `writer`. */
+  readonly makeEmpty?: () => Promise<void>
   /** Space used on the host in bytes; absent: the sum of the children that store data or metadata. */
   readonly allocatedSize?: () => Promise<number>
   /** A new image of this kind, in this place, reads as zeroes. Absent: false. */

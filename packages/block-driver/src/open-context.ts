@@ -1,6 +1,7 @@
 import type { ChildHandle, ChildSlot } from './child.ts'
 import type { Clock } from './facets/aio-context.ts'
 import type { BackingReference } from './facets/backing.ts'
+import type { SecretLookup } from './secret.ts'
 
 /** How an image is opened. @public */
 export interface OpenMode {
@@ -37,6 +38,8 @@ export interface OpenContext<O = unknown> {
   child(name: string, request: ChildRequest): Promise<ChildHandle>
   /** The same for a child that may be absent, now or later. */
   optionalChild(name: string, request: ChildRequest): Promise<ChildSlot>
+  /** Secrets that options name. */
+  readonly secret: SecretLookup
   /** Something the user should know that is not an error. */
   warn(message: string): void
 }

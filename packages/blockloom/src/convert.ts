@@ -35,7 +35,7 @@ export async function convert(source: string, target: string, options: ConvertOp
   await using from = await openImage(source, { ...how, ...(signal === undefined ? {} : { signal }) })
   try {
     await createImage(target, { ...what, size: from.size, ...(signal === undefined ? {} : { signal }) })
-    const to = await openImage(target, { format: what.format, write: true, implicit: 'allow', unmap: true, cache: { 'no-flush': !flush }, ...(what.drivers ? { drivers: what.drivers } : {}) })
+    const to = await openImage(target, { format: what.format, write: true, implicit: 'allow', unmap: true, cache: { 'no-flush': !flush }, ...(what.secrets ? { secrets: what.secrets } : {}), ...(what.drivers ? { drivers: what.drivers } : {}) })
     try {
       await copyImage({ ...copy, sources: [from.node], target: to.node, targetIsZero: to.node.zeroInit })
     } finally {

@@ -2,6 +2,7 @@ import { createGraph, type Gate, type Graph, type OpenOptions } from '@blockloom
 import type { AnyDriver } from '@blockloom/block-driver'
 import { DiskImage } from './disk-image.ts'
 import { allDrivers } from './drivers.ts'
+import { secretsOption, type Secrets } from './secrets.ts'
 
 /** @public */
 export interface OpenImageOptions extends Omit<OpenOptions, 'readOnly'> {
@@ -17,6 +18,8 @@ export interface OpenImageOptions extends Omit<OpenOptions, 'readOnly'> {
    * untrusted image may name any file of the host. A function decides case by case.
    */
   readonly implicit?: Gate
+  /** Secrets that options name. */
+  readonly secrets?: Secrets
   /** More drivers, or others. Default: {@link allDrivers}. */
   readonly drivers?: readonly AnyDriver[]
   /** Something the user should know that is no error. */
@@ -35,8 +38,8 @@ export interface OpenImageOptions extends Omit<OpenOptions, 'readOnly'> {
  * @public
  */
 export async function openImage(filename: string, options: OpenImageOptions): Promise<DiskImage> {
-  const { format, write = false, implicit = 'deny', drivers = allDrivers, onWarning, ...open } = options
-  const graph: Graph = createGraph<readonly AnyDriver[]>({ drivers, gate: implicit, probeImplicit: format === 'probe' || implicit === 'allow' })
+  const { format, write = false, implicit = 'deny', drivers = allDrivers, secrets, onWarning, ...open } = options
+  const graph: Graph = createGraph<readonly AnyDriver[]>({ drivers, gate: implicit, probeImplicit: format === 'probe' || implicit === 'allow', ...secretsOption(secrets) })
   if (onWarning !== undefined) graph.events.on('warning', ({ message }) => onWarning(message))
   const how = format === 'probe' ? { probe: true } : { format }
   return new DiskImage(graph, await graph.openFilename(filename, how, { ...open, readOnly: !write }))

@@ -15,6 +15,8 @@ export interface Fixture {
   readonly facets: readonly FacetName[]
   /** Options of `open`, as a consumer writes them. */
   readonly options?: Readonly<Record<string, unknown>>
+  /** Secrets that options name, by their ids. */
+  readonly secrets?: Readonly<Record<string, string>>
   /** Runs after each case, also a failed one. */
   readonly dispose?: () => Promise<void>
 }
@@ -52,7 +54,7 @@ export interface FormatFixture extends Fixture {
   readonly imageSize?: number
   /** Where images come from if the driver has no `creation`, or if this configuration cannot open what it creates. */
   readonly sample?: () => Promise<SampleImage>
-  /** Options of `amend.amend` that a fresh image accepts, validated against the creation schema. Default: the creation options. */
+  /** Options of `amend.amend` that a fresh image accepts, validated against `creation.amend`. Default: none. */
   readonly amendOptions?: Readonly<Record<string, unknown>>
   readonly child?: ChildTraits
   /** This configuration has a size that cannot change: every `resize` is refused with the code `unsupported`, and nothing changes. */

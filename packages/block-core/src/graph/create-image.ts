@@ -1,4 +1,4 @@
-import { BlockError, ChildRole, parseOptions, Permission, type ChildHandle } from '@blockloom/block-driver'
+import { BlockError, ChildRole, parseOptions, Permission, type AnyDriver, type ChildHandle, type OptionsSchema } from '@blockloom/block-driver'
 import { Link } from '../node/link.ts'
 import { refreshPermissions } from '../node/refresh-permissions.ts'
 import { protocolSpec } from './filename.ts'
@@ -30,7 +30,7 @@ export async function createImage(request: CreateRequest, opener: NodeOpener): P
       await opener.discard(link.target)
     }
   }
-  const context = { clock: environment.clock, signal: request.signal, warn: (message: string) => environment.warn(request.filename, message) }
+  const context = { clock: environment.clock, signal: request.signal, secret: environment.secret, warn: (message: string) => environment.warn(request.filename, message) }
   try {
     if (kind === 'protocol') {
       const options = parseOptions(creation.options, { ...protocolOptions(spec), ...request.options })
@@ -38,8 +38,9 @@ export async function createImage(request: CreateRequest, opener: NodeOpener): P
       return
     }
     // Options first: a bad one must not leave an empty file behind.
-    const options = parseOptions(creation.options, request.options)
-    await createProtocolFile(spec, 0, request, opener)
+    const { own, rest } = splitOptions(request.options, creation.options, findDriver(environment.drivers, spec['driver']))
+    const options = parseOptions(creation.options, own)
+    await createProtocolFile({ ...spec, ...rest }, 0, request, opener)
     open.push(await attach(await opener.open(spec), 'file', opener))
     const createFile = async (name: string, filename: string, size: number): Promise<ChildHandle> => {
       const other = protocolSpec(filename, environment.drivers)
@@ -56,6 +57,18 @@ export async function createImage(request: CreateRequest, opener: NodeOpener): P
   await release()
 }
 
+/** What only the protocol's files have (`nocow`) goes to the file; everything else is the format's, also what nobody has. */
+function splitOptions(given: RawSpec, format: OptionsSchema, protocol: AnyDriver): { readonly own: RawSpec; readonly rest: RawSpec } {
+  const own: Record<string, unknown> = {}
+  const rest: Record<string, unknown> = {}
+  const ofProtocol = protocol.creation?.options ?? {}
+  for (const [name, value] of Object.entries(given)) {
+    const isRest = Object.hasOwn(ofProtocol, name) && !Object.hasOwn(protocol.options, name) && !Object.hasOwn(format, name)
+    ;(isRest ? rest : own)[name] = value
+  }
+  return { own, rest }
+}
+
 const noFiles = (): Promise<never> => Promise.reject(new BlockError('unsupported', 'A protocol creates one file'))
 
 async function createProtocolFile(spec: RawSpec, size: number, request: CreateRequest, opener: NodeOpener): Promise<void> {
@@ -66,6 +79,7 @@ async function createProtocolFile(spec: RawSpec, size: number, request: CreateRe
   await creation.create({
     clock: environment.clock,
     signal: request.signal,
+    secret: environment.secret,
     warn: (message) => environment.warn(request.filename, message),
     options: options as never,
     file: null,

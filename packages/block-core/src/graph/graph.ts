@@ -1,4 +1,4 @@
-import { BlockError, Permission, type AnyDriver, type Clock, type NodeSpec } from '@blockloom/block-driver'
+import { BlockError, Permission, type AnyDriver, type Clock, type NodeSpec, type SecretLookup } from '@blockloom/block-driver'
 import { createRealContext } from '@blockloom/coroutine-scheduler'
 import { Events } from '../events.ts'
 import type { BlockNode } from '../node/block-node.ts'
@@ -19,6 +19,8 @@ export interface GraphOptions<D extends readonly AnyDriver[]> {
   readonly gate?: Gate
   /** May the format of an implicit child be guessed when its image does not say? Default false. */
   readonly probeImplicit?: boolean
+  /** The bytes of a secret that an option names by its id. Default: there are none. */
+  readonly secrets?: (id: string) => Uint8Array | Promise<Uint8Array>
   /** Clock that the nodes live in. Default: the real one. */
   readonly clock?: Clock
 }
@@ -43,6 +45,7 @@ export class Graph<D extends readonly AnyDriver[] = readonly AnyDriver[]> {
   readonly #names = new NodeNames()
   readonly #gate: Gate
   readonly #probeImplicit: boolean
+  readonly #secret: SecretLookup
   /** Opening, closing and permission changes happen one at a time; requests do not take it. */
   #lock: Promise<unknown> = Promise.resolve()
 
@@ -51,6 +54,8 @@ export class Graph<D extends readonly AnyDriver[] = readonly AnyDriver[]> {
     this.drivers = options.drivers
     this.#gate = options.gate ?? 'deny'
     this.#probeImplicit = options.probeImplicit ?? false
+    const { secrets = noSecret } = options
+    this.#secret = async (id) => secrets(id)
     this.clock = options.clock ?? createRealContext()
     const seen = new Set<string>()
     for (const driver of options.drivers) {
@@ -155,6 +160,7 @@ export class Graph<D extends readonly AnyDriver[] = readonly AnyDriver[]> {
         clock: this.clock,
         gate: this.#gate,
         probeImplicit: this.#probeImplicit,
+        secret: this.#secret,
         names: this.#names,
         nodes: this.#nodes,
         owner: this,
@@ -185,6 +191,10 @@ export class Graph<D extends readonly AnyDriver[] = readonly AnyDriver[]> {
     this.#lock = run.catch(() => {})
     return run
   }
+}
+
+function noSecret(id: string): never {
+  throw new BlockError('not-found', `No secret with id '${id}'`, { errno: 'EINVAL', detail: { secret: id } })
 }
 
 /**

@@ -1,4 +1,4 @@
-import { BlockError, ChildRole, isBlockError, Permission, type AnyDriver, type ChildHandle, type ChildRequest, type ChildSlot, type Clock, type Instance, type OpenContext, type OpenMode } from '@blockloom/block-driver'
+import { BlockError, ChildRole, isBlockError, Permission, type AnyDriver, type ChildHandle, type ChildRequest, type ChildSlot, type Clock, type Instance, type OpenContext, type OpenMode, type SecretLookup } from '@blockloom/block-driver'
 import { BlockNode, type ChildEntry, type NodeOwner, type NodeSettings } from '../node/block-node.ts'
 import { Link } from '../node/link.ts'
 import { filterPlanOf, planOf } from '../node/plan.ts'
@@ -43,6 +43,7 @@ export interface OpenEnvironment {
   readonly clock: Clock
   readonly gate: Gate
   readonly probeImplicit: boolean
+  readonly secret: SecretLookup
   readonly names: NodeNames
   readonly nodes: Map<string, BlockNode>
   readonly owner: NodeOwner
@@ -145,6 +146,7 @@ export class NodeOpener {
         const entry = children.find((e) => e.name === slot)!
         return { get current(): ChildHandle | null { return entry.link } }
       },
+      secret: environment.secret,
       warn: (message) => environment.warn(name, message),
     }
     const instance = await (split.driver.open as (c: OpenContext<unknown>) => ReturnType<AnyDriver['open']>)(context)

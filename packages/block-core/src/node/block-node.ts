@@ -136,6 +136,11 @@ export class BlockNode {
     return this.#facets.amend
   }
 
+  /** Drops this layer's guest data, so that everything is read from the backing node; undefined if the format cannot. */
+  get makeEmpty(): (() => Promise<void>) | undefined {
+    return this.#facets.makeEmpty
+  }
+
   get medium(): MediumFacet | undefined {
     return this.instance.medium
   }

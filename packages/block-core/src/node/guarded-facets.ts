@@ -10,6 +10,7 @@ export interface GuardedFacets {
   readonly bitmaps?: BitmapFacet
   readonly backing?: BackingFacet
   readonly amend?: AmendFacet
+  readonly makeEmpty?: () => Promise<void>
 }
 
 /**
@@ -19,13 +20,14 @@ export interface GuardedFacets {
  * @internal
  */
 export function guardFacets(instance: FilterInstance, change: Change): GuardedFacets {
-  const { check, snapshots, bitmaps, backing, amend } = instance
+  const { check, snapshots, bitmaps, backing, amend, makeEmpty } = instance
   return {
     ...(check && { check: guardCheck(check, change) }),
     ...(snapshots && { snapshots: guardSnapshots(snapshots, change) }),
     ...(bitmaps && { bitmaps: guardBitmaps(bitmaps, change) }),
     ...(backing && { backing: guardBacking(backing, change) }),
-    ...(amend && { amend: { amend: (options, progress) => change(() => amend.amend(options, progress)) } }),
+    ...(amend && { amend: { amend: (options, how) => change(() => amend.amend(options, how)) } }),
+    ...(makeEmpty && { makeEmpty: () => change(() => makeEmpty.call(instance)) }),
   }
 }
 
@@ -53,12 +55,13 @@ function guardSnapshots(facet: SnapshotFacet, change: Change): SnapshotFacet {
 }
 
 function guardBitmaps(facet: BitmapFacet, change: Change): BitmapFacet {
-  const { store, remove } = facet
+  const { store, remove, assertStorable } = facet
   return {
     ...facet,
     list: () => facet.list(),
     load: (name, chunk) => facet.load(name, chunk),
-    ...(store && { store: (bitmap, bits) => change(() => store.call(facet, bitmap, bits)) }),
+    ...(store && { store: (contents) => change(() => store.call(facet, contents)) }),
+    ...(assertStorable && { assertStorable: (bitmap) => assertStorable.call(facet, bitmap) }),
     ...(remove && { remove: (name) => change(() => remove.call(facet, name)) }),
   }
 }

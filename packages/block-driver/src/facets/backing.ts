@@ -7,7 +7,7 @@ export interface BackingReference {
 
 /** The backing file that the header names. @public */
 export interface BackingFacet {
-  /** As the header says, whatever is attached. */
+  /** As the header says now, whatever is attached. */
   readonly named: BackingReference | null
   /** Rewrites the header; `null` makes the image stand alone. Absent on read-only instances. */
   readonly change?: (to: BackingReference | null) => Promise<void>

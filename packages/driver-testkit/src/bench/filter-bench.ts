@@ -37,6 +37,7 @@ export class FilteredImage implements Image {
       backing: null,
       traits: this.#bench.fixture.child ?? {},
       random: this.#bench.random,
+      secrets: this.#bench.fixture.secrets ?? {},
       watch: this.#bench.watch,
     }))
   }

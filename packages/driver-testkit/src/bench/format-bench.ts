@@ -36,6 +36,7 @@ export class FormatImage implements Image {
       backing: this.backing,
       traits: this.#bench.fixture.child ?? {},
       random: this.#bench.random,
+      secrets: this.#bench.fixture.secrets ?? {},
       watch: this.#bench.watch,
     }))
   }
@@ -135,6 +136,7 @@ export class FormatBench extends Bench<FormatFixture> {
         files.set(name, file)
         return session.attach(name, file, true)
       },
+      secret: async (id) => session.secret(id),
       warn: (message) => void session.warnings.push(message),
     }
     try {
@@ -152,7 +154,7 @@ export class FormatBench extends Bench<FormatFixture> {
     const files = new Map([['file', new DiskFile()]])
     const session = new Session({
       driver: this.fixture.driver, options: {}, mode: this.mode({ readOnly: false }), files, backing: null,
-      traits: this.fixture.child ?? {}, random: this.random, watch: this.watch,
+      traits: this.fixture.child ?? {}, random: this.random, secrets: this.fixture.secrets ?? {}, watch: this.watch,
     })
     return { files, session: this.watchSession(session) }
   }

@@ -58,6 +58,7 @@ export class ProtocolBench extends Bench<ProtocolFixture> {
       backing: null,
       traits: {},
       random: this.random,
+      secrets: this.fixture.secrets ?? {},
       watch: this.watch,
     }))
   }

@@ -22,6 +22,7 @@ export interface SessionInit {
   readonly backing: DiskFile | null
   readonly traits: ChildTraits
   readonly random: Random
+  readonly secrets: Readonly<Record<string, string>>
   readonly watch: Watchdog
 }
 
@@ -123,8 +124,16 @@ export class Session {
         this.slots.set(name, slot)
         return slot
       },
+      secret: async (id: string) => this.secret(id),
       warn: (message: string) => void this.warnings.push(message),
     })
+  }
+
+  /** The bytes of one of the fixture's secrets. */
+  secret(id: string): Uint8Array {
+    const secret = this.#init.secrets[id]
+    if (secret === undefined) throw new BlockError('not-found', `No secret with id '${id}'`, { errno: 'EINVAL', detail: { secret: id } })
+    return new TextEncoder().encode(secret)
   }
 
   async #child(name: string, request: ChildRequest): Promise<RecordingChild | null> {

@@ -18,10 +18,10 @@ export const bitmapCases: readonly Draft<FormatBench>[] = [
       // Bits past the end of the disk mean nothing.
       const spare = bits.length * 8 - Math.ceil(model.size / GRANULARITY)
       bits[bits.length - 1]! &= 0xff >> spare
-      const bitmap = { name: 'dirty', granularity: GRANULARITY, auto: true, inconsistent: false }
+      const bitmap = { name: 'dirty', granularity: GRANULARITY, auto: true, bits: (offset: number, bytes: number) => padded(bits, offset, bytes) }
 
       const storing = await bench.open(image)
-      await storing.call('bitmaps.store()', () => storing.instance.bitmaps!.store!(bitmap, (offset, bytes) => padded(bits, offset, bytes)))
+      await storing.call('bitmaps.store()', () => storing.instance.bitmaps!.store!([bitmap]))
       await storing.close()
 
       const loading = await bench.open(image)

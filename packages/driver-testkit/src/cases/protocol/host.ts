@@ -92,7 +92,8 @@ export const protocolDrafts: readonly Draft<ProtocolBench>[] = [
       const { create, open } = await fresh(size)
       const context: CreateContext = {
         options: parseOptions(driver.creation!.options, create), clock: new VirtualClock(), signal: undefined, file: null,
-        createFile: () => Promise.reject(failure('a protocol has no further files')), warn: () => {},
+        createFile: () => Promise.reject(failure('a protocol has no further files')),
+        secret: () => Promise.reject(failure('a protocol that is created needs no secret here')), warn: () => {},
       }
       await bench.watch(driver.creation!.create(context as CreateContext<never>), 'create()')
       const opened = await bench.sessionOf(open).open()

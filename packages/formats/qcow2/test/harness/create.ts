@@ -3,6 +3,7 @@ import { parseOptions } from '@blockloom/block-driver'
 import { qcow2CreateOptions, type Qcow2CreateOptions } from '../../src/create-options.ts'
 import { createQcow2 } from '../../src/create.ts'
 import { MemoryChild } from './memory-child.ts'
+import { secretOf } from './open.ts'
 
 /** `a=b,c=d` as a record. */
 export function optionsOf(text: string): Record<string, string> {
@@ -14,6 +15,7 @@ export function createContext(
   file: MemoryChild,
   options: Readonly<Record<string, unknown>>,
   files: Map<string, MemoryChild> = new Map(),
+  secrets?: Readonly<Record<string, string>>,
 ): CreateContext<Qcow2CreateOptions> {
   return {
     options: parseOptions(qcow2CreateOptions, options) as Qcow2CreateOptions,
@@ -25,13 +27,14 @@ export function createContext(
       files.set(filename, other)
       return other
     },
+    secret: async (id) => secretOf(secrets, id),
     warn: () => {},
   }
 }
 
 /** Creates an image in memory. */
-export async function createInMemory(options: Readonly<Record<string, unknown>>, files?: Map<string, MemoryChild>): Promise<MemoryChild> {
+export async function createInMemory(options: Readonly<Record<string, unknown>>, files?: Map<string, MemoryChild>, secrets?: Readonly<Record<string, string>>): Promise<MemoryChild> {
   const file = new MemoryChild()
-  await createQcow2(createContext(file, options, files))
+  await createQcow2(createContext(file, options, files, secrets))
   return file
 }

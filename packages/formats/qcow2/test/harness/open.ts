@@ -1,5 +1,5 @@
 import type { ChildHandle, ChildRequest, ChildSlot, Instance, OpenContext, OpenMode } from '@blockloom/block-driver'
-import { parseOptions } from '@blockloom/block-driver'
+import { BlockError, parseOptions } from '@blockloom/block-driver'
 import { qcow2, qcow2Options, type Qcow2Options } from '../../src/index.ts'
 
 export interface OpenInit {
@@ -8,6 +8,7 @@ export interface OpenInit {
   readonly dataFile?: ChildHandle
   readonly mode?: Partial<OpenMode>
   readonly options?: Readonly<Record<string, unknown>>
+  readonly secrets?: Readonly<Record<string, string>>
   readonly warnings?: string[]
   readonly requests?: { readonly name: string; readonly request: ChildRequest }[]
 }
@@ -31,8 +32,16 @@ export function contextOf(init: OpenInit): OpenContext<Qcow2Options> {
       init.requests?.push({ name, request })
       return { current: children[name] ?? null }
     },
+    secret: async (id) => secretOf(init.secrets, id),
     warn: (message) => init.warnings?.push(message),
   }
+}
+
+/** A secret by its id, as a graph would look it up. */
+export function secretOf(secrets: Readonly<Record<string, string>> | undefined, id: string): Uint8Array {
+  const secret = secrets?.[id]
+  if (secret === undefined) throw new BlockError('not-found', `No secret with id '${id}'`)
+  return new TextEncoder().encode(secret)
 }
 
 /** Opens an image as the graph would, without the graph. */
