@@ -1,5 +1,4 @@
-import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { existsSync, rmSync } from 'node:fs'
 import { copyImage, type CopyOptions } from './copy/copy-image.ts'
 import { createImage, type CreateImageOptions } from './create-image.ts'
 import { openImage, type OpenImageOptions } from './open-image.ts'
@@ -42,7 +41,7 @@ export async function convert(source: string, target: string, options: ConvertOp
       await to.close()
     }
   } catch (error) {
-    if (!existed) await rm(target, { force: true })
+    if (!existed) rmSync(target, { force: true })
     throw error
   }
 }

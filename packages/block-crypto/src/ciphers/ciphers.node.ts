@@ -6,12 +6,15 @@
  *
  * @packageDocumentation
  */
-import { type Cipheriv, type Decipheriv, createCipheriv, createDecipheriv, hash as hashOnce, pbkdf2 as pbkdf2OnThread } from 'node:crypto'
+import type { Cipheriv, Decipheriv } from 'node:crypto'
 import { type AesBlocks, checkAesKey, checkBlocks } from './aes-blocks.ts'
 import { type HashName, hashUnavailable } from './hash-name.ts'
 
 export type { AesBlocks } from './aes-blocks.ts'
 export type { HashName } from './hash-name.ts'
+
+// Loaded when it is needed: that takes 5 ms, and most images are not encrypted.
+const openssl = (): typeof import('node:crypto') => process.getBuiltinModule('node:crypto')
 
 /**
  * AES with a key of 16, 24 or 32 bytes.
@@ -29,12 +32,12 @@ export function aesBlocks(key: Uint8Array): AesBlocks {
   return {
     encrypt(blocks) {
       checkBlocks(blocks)
-      encryptor ??= createCipheriv(algorithm, secret, null).setAutoPadding(false)
+      encryptor ??= openssl().createCipheriv(algorithm, secret, null).setAutoPadding(false)
       return encryptor.update(blocks)
     },
     decrypt(blocks) {
       checkBlocks(blocks)
-      decryptor ??= createDecipheriv(algorithm, secret, null).setAutoPadding(false)
+      decryptor ??= openssl().createDecipheriv(algorithm, secret, null).setAutoPadding(false)
       return decryptor.update(blocks)
     },
   }
@@ -48,7 +51,7 @@ export function aesBlocks(key: Uint8Array): AesBlocks {
  */
 export function digest(hash: HashName, bytes: Uint8Array): Uint8Array | Promise<Uint8Array> {
   try {
-    return new Uint8Array(hashOnce(hash, bytes, 'buffer'))
+    return new Uint8Array(openssl().hash(hash, bytes, 'buffer'))
   } catch (cause) {
     throw hashUnavailable(hash, cause)
   }
@@ -63,6 +66,6 @@ export function digest(hash: HashName, bytes: Uint8Array): Uint8Array | Promise<
  */
 export function pbkdf2(hash: HashName, passphrase: Uint8Array, salt: Uint8Array, iterations: number, bytes: number): Promise<Uint8Array> {
   return new Promise((resolve, reject) => {
-    pbkdf2OnThread(passphrase, salt, iterations, bytes, hash, (error, derived) => (error === null ? resolve(new Uint8Array(derived)) : reject(hashUnavailable(hash, error))))
+    openssl().pbkdf2(passphrase, salt, iterations, bytes, hash, (error, derived) => (error === null ? resolve(new Uint8Array(derived)) : reject(hashUnavailable(hash, error))))
   })
 }

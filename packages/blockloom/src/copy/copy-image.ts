@@ -1,5 +1,6 @@
 import { BlockError, isBlockError, RequestFlag } from '@blockloom/block-driver'
 import type { BlockNode } from '@blockloom/block-core'
+import { Crew } from './crew.ts'
 import { InOrder } from './in-order.ts'
 import { RateLimit } from './rate-limit.ts'
 import { SourceMap, type SourceRun } from './source-map.ts'
@@ -41,7 +42,7 @@ export interface CopyOptions {
  * Longest piece read or written at once; `parallel` times this is the memory used. Small enough that what was read is
  * still in the processor's cache when it is written.
  */
-const PIECE = 512 << 10
+const PIECE = 1 << 20
 
 /**
  * Copies images into a target. Holes are not read, zeroes are found at 4 KiB, memory does not depend on the size.
@@ -60,6 +61,7 @@ class Copy {
   readonly #unit: number
   readonly #order = new InOrder()
   readonly #rate: RateLimit | null
+  readonly #crew: Crew
   #targetIsZero: boolean
   #position = 0
   #number = 0
@@ -82,6 +84,7 @@ class Copy {
     this.#piece = options.compress ? Math.max(cluster, PIECE - (PIECE % cluster)) : PIECE
     // A zero run smaller than the target's unit would be written as data around it anyway.
     this.#unit = Math.max(options.sparse ?? 4096, options.compress ? cluster : Math.min(target.limits.zeroAlignment, PIECE), 512)
+    this.#crew = new Crew(Math.max(1, Math.min(16, options.parallel ?? 8)), () => this.#work())
     this.#rate = options.rateLimit ? new RateLimit(options.rateLimit) : null
   }
 
@@ -94,8 +97,7 @@ class Copy {
       at += run.bytes
     }
     this.#report(0)
-    const workers = Math.max(1, Math.min(16, this.#o.parallel ?? 8))
-    await Promise.all(Array.from({ length: workers }, () => this.#work()))
+    await this.#crew.run()
     if (this.#failed !== null) throw this.#failed.error
   }
 
@@ -130,6 +132,7 @@ class Copy {
         this.#order.pass(number)
         passed = true
         await written
+        this.#crew.progress()
         if (run.kind === 'data') this.#report(run.bytes)
       } catch (error) {
         this.#failed ??= { error }

@@ -9,19 +9,17 @@
  *
  * @packageDocumentation
  */
-import zlib from 'node:zlib'
 import { BlockError } from '@blockloom/block-driver'
 import { CoSemaphore } from '@blockloom/coroutine-scheduler'
 import { type Codec, type ZlibOptions, type ZstdOptions, damaged, guarded, zlibOptions, zstdLevel } from './codec.ts'
 import { isCompressible } from './compressible.ts'
 import { DecodePool } from './decode-pool.node.ts'
 import { decodeZstd } from './decode-zstd.ts'
+import { hostZlib } from './host-zlib.node.ts'
 import { inflate } from './inflate.ts'
 import { MAX_WINDOW_LOG } from './zstd-frame.ts'
 
 export type { Codec, ZlibOptions, ZstdOptions } from './codec.ts'
-
-const { ZSTD_c_compressionLevel, ZSTD_d_windowLogMax, Z_SYNC_FLUSH } = zlib.constants
 
 // One buffer that holds the whole result, and does not look full when it does: saves a second trip to the thread.
 const SPARE = 64
@@ -44,13 +42,14 @@ export function zlibRaw(options: ZlibOptions = {}): Codec {
     compress: async (from, maxBytes) => {
       // The caller wants less than it has, and noise does not get smaller.
       if (maxBytes <= from.length && !isCompressible(from)) return null
-      return atMost(maxBytes, (bounds, done) => zlib.deflateRaw(from, { level, windowBits, memLevel: 9, ...bounds }, done))
+      return atMost(maxBytes, (bounds, done) => hostZlib().deflateRaw(from, { level, windowBits, memLevel: 9, ...bounds }, done))
     },
     async decompress(from, into) {
       if (into.length === 0) return
       if (pool.accepts(from, into) && (await pool.decode(false, from, into))) return
       // Without the end of the stream it still counts, if it filled the cluster.
-      const how = { windowBits: 15, finishFlush: Z_SYNC_FLUSH, chunkSize: into.length + SPARE, maxOutputLength: into.length }
+      const zlib = hostZlib()
+      const how = { windowBits: 15, finishFlush: zlib.constants.Z_SYNC_FLUSH, chunkSize: into.length + SPARE, maxOutputLength: into.length }
       let bytes: Uint8Array
       try {
         bytes = await gate.run(() => called((done) => zlib.inflateRaw(from, how, done)))
@@ -76,15 +75,19 @@ export function zstd(options: ZstdOptions = {}): Codec {
   return {
     name: 'zstd',
     compress: (from, maxBytes) =>
-      atMost(maxBytes, (bounds, done) =>
-        zlib.zstdCompress(from, { params: { [ZSTD_c_compressionLevel]: level }, pledgedSrcSize: from.length, ...bounds }, done)),
+      atMost(maxBytes, (bounds, done) => {
+        const zlib = hostZlib()
+        const params = { [zlib.constants.ZSTD_c_compressionLevel]: level }
+        zlib.zstdCompress(from, { params, pledgedSrcSize: from.length, ...bounds }, done)
+      }),
     decompress: (from, into) => decodeZstd(from, into, decode),
   }
 }
 
 async function decodeFrame(frame: Uint8Array, into: Uint8Array): Promise<Uint8Array> {
   if (pool.accepts(frame, into) && (await pool.decode(true, frame, into))) return into
-  const how = { params: { [ZSTD_d_windowLogMax]: MAX_WINDOW_LOG }, chunkSize: into.length + SPARE, maxOutputLength: into.length }
+  const zlib = hostZlib()
+  const how = { params: { [zlib.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG }, chunkSize: into.length + SPARE, maxOutputLength: into.length }
   try {
     return await gate.run(() => called((done) => zlib.zstdDecompress(frame, how, done)))
   } catch (error) {

@@ -1,5 +1,4 @@
-import os from 'node:os'
-import { Worker } from 'node:worker_threads'
+import type { Worker } from 'node:worker_threads'
 import { decodeWorker, WORDS_PER_JOB, type DecodeWorkerData } from './decode-worker.node.ts'
 
 /** Longer clusters are rare, and pay for the way through libuv. */
@@ -40,12 +39,17 @@ const SLOTS = BATCH * BATCHES
 export class DecodePool {
   readonly #lanes: Lane[] = []
   readonly #queue: Job[] = []
-  readonly #most: number
+  #threads: number | undefined
   #scheduled = false
   #broken = false
 
-  constructor(threads: number = Math.max(1, Math.min(4, os.availableParallelism()))) {
-    this.#most = threads
+  /** @param threads - default: as many as there are processors, up to 4 */
+  constructor(threads?: number) {
+    this.#threads = threads
+  }
+
+  get #most(): number {
+    return (this.#threads ??= Math.max(1, Math.min(4, process.getBuiltinModule('node:os').availableParallelism())))
   }
 
   /** False for clusters that are too long, and where threads cannot be had. */
@@ -89,7 +93,9 @@ export class DecodePool {
     const workerData: DecodeWorkerData = { memory, slots: SLOTS, slotBytes: SLOT_BYTES, base: import.meta.url }
     let worker: Worker
     try {
-      worker = new Worker(`(${decodeWorker.toString()})()`, { eval: true, workerData, execArgv: [], resourceLimits: WORKER_MEMORY })
+      // Loaded when it is needed, like the host's zlib.
+      const threads = process.getBuiltinModule('node:worker_threads')
+      worker = new threads.Worker(`(${decodeWorker.toString()})()`, { eval: true, workerData, execArgv: [], resourceLimits: WORKER_MEMORY })
     } catch {
       this.#broken = true
       for (const job of this.#queue.splice(0)) job.resolve(false)

@@ -1,6 +1,8 @@
 import type { BlockErrorCode, BlockErrorDetail } from '@blockloom/block-driver'
 import { BlockError } from '@blockloom/block-driver'
-import { getSystemErrorMessage, getSystemErrorName } from 'node:util'
+
+// Loaded for errors only: that loads half a dozen other modules.
+const util = (): typeof import('node:util') => process.getBuiltinModule('node:util')
 
 interface Meaning {
   readonly code: BlockErrorCode
@@ -62,12 +64,12 @@ export function errnoOf(cause: unknown): string | undefined {
 
 /** An error as `node:fs` makes them, for a call that gave an errno. @internal */
 export function systemError(syscall: string, errno: number): Error {
-  const code = getSystemErrorName(-errno)
+  const code = util().getSystemErrorName(-errno)
   return Object.assign(new Error(`${code}: ${syscall}`), { code, errno: -errno, syscall })
 }
 
 function unknownText(cause: unknown): string {
   const errno = (cause as { errno?: unknown } | null | undefined)?.errno
-  if (typeof errno === 'number') return getSystemErrorMessage(errno)
+  if (typeof errno === 'number') return util().getSystemErrorMessage(errno)
   return cause instanceof Error ? cause.message : MEANINGS['EIO']!.text
 }

@@ -1,6 +1,5 @@
 import { BlockError } from '@blockloom/block-driver'
 import * as fs from 'node:fs'
-import { promisify } from 'node:util'
 import type { Libc } from './native/libc.ts'
 import { errnoOf, hostError } from './errno.ts'
 
@@ -26,10 +25,14 @@ export interface DescriptorRequest {
   readonly create?: boolean
 }
 
-const open = promisify(fs.open)
-const fstat = promisify(fs.fstat)
-const stat = promisify(fs.stat)
-const close = promisify(fs.close)
+type Done<T> = (error: NodeJS.ErrnoException | null, result: T) => void
+
+const called = <T>(start: (done: Done<T>) => void): Promise<T> =>
+  new Promise((resolve, reject) => start((error, result) => (error === null ? resolve(result) : reject(error))))
+const open = (path: string, flags: number, mode: number): Promise<number> => called((done) => fs.open(path, flags, mode, done))
+const fstat = (fd: number): Promise<fs.Stats> => called((done) => fs.fstat(fd, done))
+const stat = (path: string): Promise<fs.Stats> => called((done) => fs.stat(path, done))
+const close = (fd: number): Promise<void> => called<void>((done) => fs.close(fd, (error) => done(error ?? null)))
 
 /**
  * Opens a regular file.

@@ -6,6 +6,7 @@ import { expectBytes, open, pattern, read, scratchFile } from './scratch.ts'
 vi.mock('koffi', () => {
   throw new Error('Cannot find package')
 })
+vi.mock('../src/native/compiled-koffi.ts', () => ({ compiledKoffi: () => undefined }))
 
 test.runIf(hostHasLibc())('a missing koffi is said once, and files work without', async () => {
   const driver = fileDriver()

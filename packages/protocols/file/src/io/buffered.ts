@@ -9,8 +9,8 @@ import { readFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
 import { WriteLane } from './write-lane.ts'
 
-/** Longer reads gain more from a second core than they lose by the way to another thread and back. */
-const SHORT_READ = 128 * 1024
+/** Longer reads of what is cached would block this thread for more than a quarter of a millisecond. */
+const SHORT_READ = 1024 * 1024
 /**
  * Writes to one file happen one after the other anyway, under its lock, so that another thread is no gain until this
  * one would be blocked for long: copying this much takes about a quarter of a millisecond.

@@ -1,4 +1,5 @@
 import { constants } from 'node:os'
+import { compiledKoffi } from './compiled-koffi.ts'
 
 /**
  * The system calls that Node does not have, by way of the optional package `koffi`. All return what the call
@@ -54,8 +55,7 @@ export function hostHasLibc(): boolean {
 async function load(): Promise<Libc | null> {
   if (!hostHasLibc()) return null
   try {
-    const { default: koffi } = await import('koffi')
-    return bind(koffi)
+    return bind(compiledKoffi() ?? (await import('koffi')).default)
   } catch {
     return null
   }

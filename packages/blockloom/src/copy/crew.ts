@@ -1,0 +1,46 @@
+/**
+ * Workers who do the same work side by side: as few as keep it going.
+ *
+ * There is one at first. While everything is in the host's memory, his requests are done at once, and what he has just
+ * read is still in the processor's cache when he writes it; others would only push it out. Whenever a turn of the event
+ * loop goes by in which nothing gets done, because something is being waited for, there is one more.
+ *
+ * @internal
+ */
+export class Crew {
+  readonly #most: number
+  readonly #work: () => Promise<void>
+  readonly #workers: Promise<void>[] = []
+  #active = 0
+  #done = 0
+
+  /** @param work - resolves when nothing is left to be done; never rejects */
+  constructor(most: number, work: () => Promise<void>) {
+    this.#most = most
+    this.#work = work
+  }
+
+  /** Something got done. */
+  progress(): void {
+    this.#done++
+  }
+
+  /** Resolves when all have ended. */
+  async run(): Promise<void> {
+    this.#start()
+    for (let seen = this.#done; this.#active > 0 && this.#workers.length < this.#most; seen = this.#done) {
+      await new Promise<void>((resolve) => setImmediate(resolve))
+      if (this.#done === seen && this.#active > 0) this.#start()
+    }
+    await Promise.all(this.#workers)
+  }
+
+  #start(): void {
+    this.#active++
+    this.#workers.push(
+      this.#work().finally(() => {
+        this.#active--
+      }),
+    )
+  }
+}
