@@ -15,6 +15,10 @@
  *
  * @packageDocumentation
  */
+export { DirtyBitmap } from './dirty-bitmaps/dirty-bitmap.ts'
+export { DirtyBitmaps } from './dirty-bitmaps/dirty-bitmaps.ts'
+export type { NewDirtyBitmap } from './dirty-bitmaps/dirty-bitmaps.ts'
+export { FrozenBits } from './dirty-bitmaps/frozen-bits.ts'
 export { Events } from './events.ts'
 export type { Unsubscribe } from './events.ts'
 export type { CreateRequest } from './graph/create-image.ts'

@@ -50,6 +50,6 @@ export type { LuksAmendInit, LuksAmendOptions } from './luks/amend.ts'
 export { luksInfo } from './luks/info.ts'
 export type { LuksInfo, LuksSlotInfo } from './luks/info.ts'
 
-export { resolveSecret } from './secrets/resolve-secret.ts'
+export { resolveSecret, resolveSecretSync } from './secrets/resolve-secret.ts'
 export type { ReadSecretFile, SecretDefinition } from './secrets/resolve-secret.ts'
 export { checkPassphrase } from './secrets/check-passphrase.ts'

@@ -28,7 +28,7 @@ export type { CreateContext, Measurement, MeasureContext } from './create-contex
 export { defineDriver, defineFilter } from './driver.ts'
 export type { ChildField, ChildrenSchema, CreateDefinition, Driver, DriverDefinition, DriverKind, FilterChildren, FilterDefinition } from './driver.ts'
 export type { Extent, HostExtent } from './extent.ts'
-export type { AioContextFacet, Clock } from './facets/aio-context.ts'
+export type { AioContextFacet, Clock, SleepHow } from './facets/aio-context.ts'
 export type { AmendFacet, AmendHow } from './facets/amend.ts'
 export type { BackingFacet, BackingReference } from './facets/backing.ts'
 export type { BitmapContent, BitmapFacet, StoredBitmap } from './facets/bitmap.ts'

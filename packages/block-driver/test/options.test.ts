@@ -51,6 +51,39 @@ describe('parseOptions', () => {
     expect(refusal(values)).toEqual([message, name])
   })
 
+  describe('an object with a shorthand', () => {
+    const checks = {
+      check: option.object({ template: option.choice(['none', 'all'], 'Which'), table: option.boolean('Tables') }, 'Checks', { shorthand: 'template' }),
+    }
+    test.each([
+      [{ check: 'all' }, { template: 'all' }],
+      [{ 'check.template': 'all' }, { template: 'all' }],
+      [{ check: { template: 'none', table: true } }, { template: 'none', table: true }],
+      [{ check: 'all', 'check.table': 'off' }, { template: 'all', table: false }],
+      [{ 'check.table': 'off', check: 'all' }, { template: 'all', table: false }],
+      [{ check: 'all', 'check.template': 'all' }, { template: 'all' }],
+      [{ check: undefined, 'check.table': true }, { table: true }],
+      [{ 'check.table': true, check: undefined }, { table: true }],
+    ])('%j', (values, check) => {
+      expect(parseOptions(checks, values)).toEqual({ check })
+    })
+    test.each([
+      [{ check: 'some' }, "Parameter 'check.template' does not accept value 'some'"],
+      [{ check: 'all', 'check.template': 'none' }, "Conflicting values for option 'check.template' ('all' and 'none')"],
+      [{ check: null, 'check.table': true }, "Cannot mix 'check' with 'check.table'"],
+      [{ 'check.table': true, check: null }, "Cannot mix 'check' with 'check.table'"],
+      [{ check: ['all'] }, "Parameter 'check' expects an object"],
+    ])('%j is refused', (values, message) => {
+      expect(() => parseOptions(checks, values)).toThrow(message)
+    })
+  })
+
+  test('who knows better words for an unknown option is asked, for members too', () => {
+    const unknown = (name: string): string => `no ${name}`
+    expect(() => parseOptions(schema, { filename: 'x', nam: 1 }, { prefix: 'file.', unknown })).toThrow('no nam')
+    expect(() => parseOptions(schema, { filename: 'x', 'encrypt.fmt': 'luks' }, { prefix: 'file.', unknown })).toThrow('no encrypt.fmt')
+  })
+
   test('a size that is none is explained as the reference does', () => {
     expect(refusal({ filename: 'x', size: 'big' })[0]).toBe(
       "Parameter 'size' expects a non-negative number below 2^64\nOptional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.",

@@ -19,9 +19,17 @@ const raw = defineDriver({
     return { limits: limits(), size: () => 0, read: async () => {}, close: async () => {} }
   },
 })
+const checked = defineDriver({
+  name: 'checked', kind: 'protocol', summary: 'has a shorthand',
+  options: { check: option.object({ template: option.choice(['none', 'all'], 'Which'), table: option.boolean('Tables') }, 'Checks', { shorthand: 'template' }) },
+  open: async ({ options }) => {
+    expectTypeOf(options.check).toEqualTypeOf<{ readonly template?: 'none' | 'all'; readonly table?: boolean } | undefined>()
+    return { limits: limits(), size: () => 0, read: async () => {}, close: async () => {} }
+  },
+})
 const slow = defineFilter({ name: 'slow', summary: 'waits', options: {}, open: async () => ({ close: async () => {} }) })
 
-type Spec = NodeSpec<readonly [typeof raw, typeof file, typeof slow]>
+type Spec = NodeSpec<readonly [typeof raw, typeof file, typeof slow, typeof checked]>
 
 test('the spec of a node follows from the drivers', () => {
   const ok: Spec = { driver: 'slow', file: { driver: 'raw', offset: 512, file: { driver: 'file', filename: 'x' }, backing: null } }
@@ -38,5 +46,12 @@ test('the spec of a node follows from the drivers', () => {
   const childless: Spec = { driver: 'raw' }
   // @ts-expect-error a value outside the choice
   const choice: Spec = { driver: 'file', filename: 'x', locking: 'maybe' }
+  const short: Spec = { driver: 'checked', check: 'all' }
+  const long: Spec = { driver: 'checked', check: { template: 'none', table: true } }
+  // @ts-expect-error not a value of the member that the shorthand stands for
+  const wrongShort: Spec = { driver: 'checked', check: 'some' }
+  // @ts-expect-error an object without a shorthand takes no plain value
+  const noShorthand: Spec = { driver: 'raw', file: 'node0', encrypt: 'luks' }
+  expectTypeOf([short, long, wrongShort, noShorthand]).toBeArray()
   expectTypeOf([ok, named, unknownDriver, misspelt, deep, missing, childless, choice]).toBeArray()
 })

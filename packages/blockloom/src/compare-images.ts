@@ -23,10 +23,10 @@ export type CompareResult =
   | { readonly identical: false; readonly reason: 'content' | 'status' | 'size'; readonly offset: number }
 
 /** Longest piece read at once. */
-const PIECE = 2 << 20
+const PIECE = 256 << 10
 
 /** Pieces in flight; each takes two buffers. */
-const PARALLEL = 4
+const PARALLEL = 2
 
 const SECTOR = 512
 

@@ -1,4 +1,4 @@
-import type { BlockNode, BlockStatus, Graph } from '@blockloom/block-core'
+import type { BlockNode, BlockStatus, DirtyBitmaps, Graph } from '@blockloom/block-core'
 import { BlockError, type CheckOptions, type CheckResult, type ResizeOptions, type SnapshotInfo } from '@blockloom/block-driver'
 import { diskExtents, type DiskExtent } from './extents.ts'
 import { readableFrom, writableTo, type StreamRange } from './streams.ts'
@@ -18,6 +18,11 @@ export class DiskImage {
   constructor(graph: Graph, node: BlockNode) {
     this.#graph = graph
     this.node = node
+  }
+
+  /** Where its nodes live, for what needs more of them. @internal */
+  get graph(): Graph {
+    return this.#graph
   }
 
   /** Virtual size in bytes. */
@@ -100,6 +105,11 @@ export class DiskImage {
   /** Internal snapshots; empty if the format has none. */
   get snapshots(): readonly SnapshotInfo[] {
     return this.node.snapshots?.list() ?? []
+  }
+
+  /** Which bytes changed since when: what incremental backups are made from. Stored in the image, where it can. */
+  get bitmaps(): DirtyBitmaps {
+    return this.node.dirtyBitmaps
   }
 
   /** Consistency check, and repair if asked for. @throws BlockError `unsupported` if the format has none */

@@ -18,6 +18,8 @@ export interface OpenImageOptions extends Omit<OpenOptions, 'readOnly'> {
    * untrusted image may name any file of the host. A function decides case by case.
    */
   readonly implicit?: Gate
+  /** Options of the image's driver, such as `encrypt.key-secret`. */
+  readonly options?: Readonly<Record<string, unknown>>
   /** Secrets that options name. */
   readonly secrets?: Secrets
   /** More drivers, or others. Default: {@link allDrivers}. */
@@ -38,9 +40,9 @@ export interface OpenImageOptions extends Omit<OpenOptions, 'readOnly'> {
  * @public
  */
 export async function openImage(filename: string, options: OpenImageOptions): Promise<DiskImage> {
-  const { format, write = false, implicit = 'deny', drivers = allDrivers, secrets, onWarning, ...open } = options
+  const { format, write = false, implicit = 'deny', drivers = allDrivers, options: more = {}, secrets, onWarning, ...open } = options
   const graph: Graph = createGraph<readonly AnyDriver[]>({ drivers, gate: implicit, probeImplicit: format === 'probe' || implicit === 'allow', ...secretsOption(secrets) })
   if (onWarning !== undefined) graph.events.on('warning', ({ message }) => onWarning(message))
-  const how = format === 'probe' ? { probe: true } : { format }
+  const how = { ...(format === 'probe' ? { probe: true } : { format }), options: more }
   return new DiskImage(graph, await graph.openFilename(filename, how, { ...open, readOnly: !write }))
 }

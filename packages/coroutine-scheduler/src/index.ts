@@ -38,7 +38,7 @@ export type { RangeGuard, RangeMode } from './locks/byte-range-lock.ts'
 export type { LockGuard } from './locks/lock-guard.ts'
 export type { LockOptions, Wait, WakeHook, WakeSource } from './locks/wake-hook.ts'
 
-export type { AioContext, Movable } from './context/aio-context.ts'
+export type { AioContext, Movable, SleepHow } from './context/aio-context.ts'
 export type { BottomHalf } from './context/bottom-half.ts'
 export type { Timer } from './context/timer.ts'
 export { Job } from './context/event-loop.ts'

@@ -98,9 +98,11 @@ describe('createRealContext', () => {
       const mutex = new CoMutex({ context })
       void mutex.acquire()
       context.timer(() => console.log('fired')).armIn(20)
+      void context.sleep(1e9, undefined, { background: true })
+      void context.sleep(10, undefined, { background: true }).then(() => console.log('in the background'))
     `
     const output = execFileSync(process.execPath, ['--input-type=module', '--eval', script], { timeout: 20_000, encoding: 'utf8' })
-    expect(output).toBe('fired\n')
+    expect(output).toBe('in the background\nfired\n')
   })
 
   it('what a bottom half throws is an uncaught exception', () => {

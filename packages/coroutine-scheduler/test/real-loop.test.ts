@@ -2,12 +2,14 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { HostClock } from '../src/context/host-clock.ts'
 import { LoopContext } from '../src/context/loop-context.ts'
 import { RealLoop } from '../src/context/real-loop.ts'
+import { settle } from './interleaving.ts'
 
 /** A host whose time and turns the test moves by hand. */
 class FakeHost implements HostClock {
   time = 100
   readonly turns: (() => void)[] = []
   readonly timeouts = new Map<() => void, number>()
+  readonly background = new Set<() => void>()
   readonly reported: unknown[] = []
 
   now(): number {
@@ -18,10 +20,11 @@ class FakeHost implements HostClock {
     this.turns.push(callback)
   }
 
-  timeout(callback: () => void, ms: number): () => void {
+  timeout(callback: () => void, ms: number, background: boolean): () => void {
     expect(ms, 'hosts call back at once beyond this').toBeLessThanOrEqual(0x7fff_ffff)
     const entry = (): void => callback()
     this.timeouts.set(entry, this.time + ms)
+    if (background) this.background.add(entry)
     return () => void this.timeouts.delete(entry)
   }
 
@@ -52,6 +55,25 @@ describe('RealLoop', () => {
   beforeEach(() => {
     host = new FakeHost()
     context = new LoopContext('test', new RealLoop(host))
+  })
+
+  it('sleeps in the background have a timeout of their own, and wake in time', async () => {
+    const log: string[] = []
+    void context.sleep(50, undefined, { background: true }).then(() => log.push('background'))
+    expect([...host.timeouts.keys()].filter((entry) => !host.background.has(entry))).toEqual([])
+    const stop = new AbortController()
+    const stopped = context.sleep(60, stop.signal, { background: true }).catch((error: unknown) => error)
+    void context.sleep(70).then(() => log.push('sleep'))
+    expect(host.timeouts.size).toBe(2)
+    stop.abort('stop')
+    expect(await stopped).toBe('stop')
+    host.advanceTo(150)
+    await settle()
+    expect(log).toEqual(['background'])
+    host.advanceTo(170)
+    await settle()
+    expect(log).toEqual(['background', 'sleep'])
+    expect(host.timeouts.size).toBe(0)
   })
 
   it('runs bottom halves in order, never inside schedule, one host turn per generation', () => {

@@ -22,6 +22,25 @@ describe('virtual clock', () => {
     })
   })
 
+  it('does not move for sleeps in the background alone; they wake as it passes', async () => {
+    const context = createVirtualContext({ seed: 3 })
+    const log: number[] = []
+    const clean = async (): Promise<never> => {
+      for (;;) {
+        await context.sleep(600, undefined, { background: true })
+        log.push(context.now())
+      }
+    }
+    await context.run(async () => {
+      clean().catch(() => {})
+      await context.sleep(1500)
+      expect(log).toEqual([600, 1200])
+    })
+    expect(context.now()).toBe(1500)
+    await expect(context.run(() => new Promise(() => {}))).rejects.toMatchObject({ code: 'deadlock' })
+    expect(context.now()).toBe(1500)
+  })
+
   it('does not move while anything can run', async () => {
     const context = createVirtualContext({ seed: 2 })
     await context.run(async () => {

@@ -56,4 +56,4 @@ export type { Allocation, MappedFormatInit, MappedWriting, Mapping } from './map
 export { optionsHelp } from './option-docs/options-help.ts'
 export { optionsTable } from './option-docs/options-table.ts'
 export { qmpShape } from './option-docs/qmp-shape.ts'
-export type { QmpEnum, QmpMember, QmpObject, QmpType } from './option-docs/qmp-shape.ts'
+export type { QmpAlternate, QmpEnum, QmpMember, QmpObject, QmpType } from './option-docs/qmp-shape.ts'

@@ -4,7 +4,7 @@ import type { Watchdog } from './watchdog.ts'
 /** Facets of an instance, by the name of the member. @public */
 export const INSTANCE_FACETS = [
   'extents', 'writer', 'zero', 'discard', 'resize', 'compress', 'check', 'snapshots', 'bitmaps', 'backing', 'amend', 'medium', 'debug',
-  'permissions', 'reopen', 'aioContext', 'allocatedSize', 'invalidate', 'info',
+  'permissions', 'reopen', 'aioContext', 'makeEmpty', 'allocatedSize', 'invalidate', 'info',
 ] as const
 
 /** Members of facets that are capabilities of their own: an image may have some and not the others. @public */

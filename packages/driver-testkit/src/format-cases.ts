@@ -5,6 +5,7 @@ import { bitmapCases } from './cases/format/bitmaps.ts'
 import { compressCases } from './cases/format/compress.ts'
 import { crashCases } from './cases/format/crash.ts'
 import { hostileCases } from './cases/format/hostile.ts'
+import { makeEmptyCases } from './cases/format/make-empty.ts'
 import { metadataCrashCases } from './cases/format/metadata-crash.ts'
 import { metadataCases } from './cases/format/metadata.ts'
 import { modeCases } from './cases/format/modes.ts'
@@ -25,7 +26,7 @@ import type { FormatFixture } from './fixture.ts'
 export function formatCases(options: CaseOptions = {}): readonly Case<FormatFixture>[] {
   const drafts = [
     ...sharedDrafts, ...probeCases, ...modeCases, ...openFailureCases, ...backingChildCases, ...compressCases, ...metadataCases, ...snapshotCases,
-    ...bitmapCases, ...writeErrorCases, ...crashCases, ...metadataCrashCases, ...hostileCases,
+    ...bitmapCases, ...writeErrorCases, ...crashCases, ...metadataCrashCases, ...makeEmptyCases, ...hostileCases,
   ]
   return casesOf<FormatFixture, FormatBench>(drafts, (fixture, random, watch) => new FormatBench(fixture, random, watch), options)
 }

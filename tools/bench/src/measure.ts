@@ -10,6 +10,10 @@ export interface Work {
   readonly kind: 'time' | 'rate'
   /** Arguments behind the program; both tools take the same. */
   readonly args: readonly string[]
+  /** What stands on the other side, if it is not the reference tool with the same arguments. */
+  readonly theirs?: readonly string[]
+  /** Most bytes that we may take at our peak. */
+  readonly memoryLimit?: number
   /** Runs before each run: removes targets. */
   readonly prepare?: () => void
   /** Runs last before each run: makes the memory that the page cache will use as warm for one side as for the other. */
@@ -30,6 +34,7 @@ export interface Measured {
   readonly ok: boolean
   /** Our peak memory, bytes. */
   readonly memory: number
+  readonly memoryLimit?: number
 }
 
 /** Runs both sides in turn, so that what the host does besides hits both. */
@@ -38,15 +43,16 @@ export async function measurePair(work: Work, ours: readonly string[], theirs: r
   const b: number[] = []
   let memory = 0
   for (let round = 0; round < rounds; round++) {
-    const first = await once(work, ours)
+    const first = await once(work, [...ours, ...work.args])
     a.push(value(work, first))
     memory = Math.max(memory, first.peakMemory)
     work.verify?.()
-    b.push(value(work, await once(work, theirs)))
+    b.push(value(work, await once(work, work.theirs ?? [...theirs, ...work.args])))
   }
   const ratio = median(a) / median(b)
-  const ok = work.kind === 'time' ? ratio <= work.limit : ratio >= work.limit
-  return { name: work.name, kind: work.kind, limit: work.limit, ours: median(a), theirs: median(b), ratio, ok, memory }
+  const { name, kind, limit, memoryLimit } = work
+  const ok = (kind === 'time' ? ratio <= limit : ratio >= limit) && memory <= (memoryLimit ?? Infinity)
+  return { name, kind, limit, ours: median(a), theirs: median(b), ratio, ok, memory, ...(memoryLimit === undefined ? {} : { memoryLimit }) }
 }
 
 async function once(work: Work, command: readonly string[]): Promise<Timed> {
@@ -54,7 +60,7 @@ async function once(work: Work, command: readonly string[]): Promise<Timed> {
   // Dirty pages of the run before must not throttle this one.
   spawnSync('sync')
   work.warmUp?.()
-  return runTimed(command[0]!, [...command.slice(1), ...work.args])
+  return runTimed(command[0]!, command.slice(1))
 }
 
 function value(work: Work, timed: Timed): number {

@@ -19,10 +19,14 @@ export function report(results: readonly Measured[], versions: { readonly refere
   return `${lines.join('\n')}\n`
 }
 
-function row({ name, kind, ours, theirs, ratio, limit, ok, memory }: Measured): string {
+function row({ name, kind, ours, theirs, ratio, limit, ok, memory, memoryLimit }: Measured): string {
   const show = (value: number): string => (kind === 'time' ? `${value.toFixed(3)} s` : `${Math.round(value).toLocaleString('en')}/s`)
   const wanted = kind === 'time' ? `≤ ${limit}` : `≥ ${limit}`
-  return `| ${name} | ${show(ours)} | ${show(theirs)} | ${ratio.toFixed(2)} | ${wanted} | ${ok ? 'yes' : '**no**'} | ${Math.round(memory / 2 ** 20)} MiB |`
+  return `| ${name} | ${show(ours)} | ${show(theirs)} | ${ratio.toFixed(2)} | ${wanted} | ${ok ? 'yes' : '**no**'} | ${mib(memory)}${memoryLimit === undefined ? '' : ` (≤ ${mib(memoryLimit)})`} |`
+}
+
+function mib(bytes: number): string {
+  return `${Math.round(bytes / 2 ** 20)} MiB`
 }
 
 function machine(): string {

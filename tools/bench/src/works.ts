@@ -4,8 +4,11 @@ import { join } from 'node:path'
 import type { Work } from './measure.ts'
 import { touchPageCache } from './page-cache.ts'
 import { writeSampleDisk } from './sample-disk.ts'
+import { qcow2Works } from './works-qcow2.ts'
 
 const GIB = 1 << 30
+/** Of a convert, whatever the size of the image. */
+const CONVERT_MEMORY = 200 << 20
 
 const reference = (...args: string[]): void => void execFileSync('qemu-img', args, { stdio: 'ignore' })
 
@@ -19,7 +22,7 @@ export function prepareWorks(folder: string): Work[] {
   writeSampleDisk(at('small.raw'), 133 << 20)
   reference('create', '-f', 'qcow2', at('sparse.qcow2'), '1T')
   execFileSync('qemu-io', ['-f', 'qcow2', at('sparse.qcow2')], { input: sparseWrites(), stdio: ['pipe', 'ignore', 'inherit'] })
-  return [...converts(at), ...requests(at)]
+  return [...converts(at), ...requests(at), ...qcow2Works(at)]
 }
 
 /** 100 MiB in 1600 places, spread over 1 TiB. */
@@ -34,6 +37,7 @@ function converts(at: (name: string) => string): Work[] {
     name,
     limit,
     kind: 'time',
+    memoryLimit: CONVERT_MEMORY,
     args: ['convert', '-f', format, ...to, at(from), at('out')],
     prepare: () => rmSync(at('out'), { force: true }),
     warmUp: () => touchPageCache(at('warm')),

@@ -1,4 +1,4 @@
-import { isBlockError } from '@blockloom/block-driver'
+import { isBlockError, type BlockError } from '@blockloom/block-driver'
 
 /** How a command ends that did not do its work: what is printed after the program's name, and the exit code. @internal */
 export class Failure extends Error {
@@ -12,6 +12,11 @@ export class Failure extends Error {
     this.exitCode = init.exitCode ?? 1
     this.hint = init.hint ?? ''
   }
+}
+
+/** Ends a command early, without fault: all that is left to do is to print this. @internal */
+export class Answer extends Error {
+  override readonly name = 'Answer'
 }
 
 /** A mistake in the command line; points to the help. @internal */
@@ -32,5 +37,11 @@ export class Interrupted extends Failure {
 /** Puts what was being done in front of an error's message; an abort passes through unchanged. @internal */
 export function inContext(what: string, error: unknown, exitCode = 1): unknown {
   if (!isBlockError(error)) return error
-  return new Failure(`${what}${error.message}`, { cause: error, exitCode })
+  return new Failure(`${what}${error.message}`, { cause: error, exitCode, hint: hintOf(error) })
+}
+
+/** What an error adds to its message, on a line of its own; empty if it says nothing more. @internal */
+export function hintOf({ detail }: BlockError): string {
+  const hint = detail['hint']
+  return typeof hint === 'string' ? `${hint}\n` : ''
 }

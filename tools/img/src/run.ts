@@ -1,19 +1,23 @@
 import { isBlockError } from '@blockloom/block-driver'
 import { Getopt } from './args/getopt.ts'
 import type { Command } from './command.ts'
-import { Failure, UsageError } from './failure.ts'
+import { Answer, Failure, UsageError } from './failure.ts'
 import { report, type Host } from './host.ts'
 
 /** Commands by name; each is loaded when it is asked for, so that the others cost nothing. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  amend: async () => (await import('./commands/amend.ts')).amend,
   bench: async () => (await import('./commands/bench.ts')).bench,
+  bitmap: async () => (await import('./commands/bitmap.ts')).bitmap,
   check: async () => (await import('./commands/check.ts')).check,
+  commit: async () => (await import('./commands/commit.ts')).commit,
   compare: async () => (await import('./commands/compare.ts')).compare,
   convert: async () => (await import('./commands/convert.ts')).convert,
   create: async () => (await import('./commands/create.ts')).create,
   info: async () => (await import('./commands/info.ts')).info,
   map: async () => (await import('./commands/map.ts')).map,
   measure: async () => (await import('./commands/measure.ts')).measure,
+  rebase: async () => (await import('./commands/rebase.ts')).rebase,
   resize: async () => (await import('./commands/resize.ts')).resize,
   snapshot: async () => (await import('./commands/snapshot.ts')).snapshot,
 }
@@ -56,6 +60,10 @@ function explain(host: Host, error: unknown): number {
     if (typeof error.hint === 'string') host.err(error.hint)
     else report(host, error.hint.line)
     return error.exitCode
+  }
+  if (error instanceof Answer) {
+    host.out(error.message)
+    return 0
   }
   if (isBlockError(error)) report(host, error.message)
   else report(host, `Unexpected error: ${error instanceof Error ? error.message : String(error)}`)

@@ -20,6 +20,8 @@ describe.runIf(oracleAvailable())('convert does what qemu-img does', () => {
     'convert -O raw over.qcow2 x',
     'convert -O qcow2 top.qcow2 x',
     'convert -c -O qcow2 data.qcow2 x',
+    'convert -O qcow2 -o nocow=on,extent_size_hint=1M data.qcow2 x',
+    'convert -O raw -o nocow=off data.qcow2 x',
     'convert -c -O qcow2 -o compression_type=zstd,cluster_size=4k many.qcow2 x',
     'convert -O qcow2 -o compat=0.10 packed.qcow2 x',
     'convert -O qcow2 -o preallocation=metadata data.qcow2 x',
@@ -73,6 +75,7 @@ describe.runIf(oracleAvailable())('convert does what qemu-img does', () => {
     'convert data.qcow2',
     'convert -o',
     'convert -O foo data.qcow2 x',
+    'convert -O qcow2 -o nocoww=on data.qcow2 x',
     'convert -f foo -O raw data.qcow2 x',
     'convert -f raw -O raw absent x',
     'convert -O raw data.qcow2 absent/x',
@@ -163,7 +166,7 @@ describe.runIf(oracleAvailable())('convert does what qemu-img does', () => {
 
   test('what is not known is refused, not ignored', async () => {
     twins = new Twins(fixtures, '')
-    for (const line of ['convert -C data.qcow2 x', 'convert --bitmaps data.qcow2 x', 'convert --progress=xml data.qcow2 x']) {
+    for (const line of ['convert -C data.qcow2 x', 'convert --progress=xml data.qcow2 x']) {
       const { status, stderr } = await ours(twins.ours, words(line))
       expect(status, line).toBe(1)
       expect(stderr, line).toMatch(/^qemu-img: (unrecognized option|--progress must be)/)

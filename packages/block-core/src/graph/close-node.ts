@@ -36,7 +36,7 @@ export async function closeUnused(candidates: readonly BlockNode[], registry: No
   if (errors.length > 0) throw errors[0]
 }
 
-/** Waits for what is in flight, flushes, closes the driver. */
+/** Waits for what is in flight, stores bitmaps, flushes, closes the driver. */
 async function closeOne(node: BlockNode): Promise<unknown[]> {
   const errors: unknown[] = []
   const attempt = async (work: () => Promise<void>): Promise<void> => {
@@ -48,6 +48,7 @@ async function closeOne(node: BlockNode): Promise<unknown[]> {
   }
   node.drains.begin()
   await node.requests.inFlight.idle()
+  await attempt(() => node.dirtyBitmaps.storeAll())
   // As in the reference, closing is as good as a last flush. A node that did not change costs nothing.
   if (node.requests.dirty) await attempt(() => node.requests.flush('stable'))
   node.markClosed()

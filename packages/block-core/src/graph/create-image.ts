@@ -44,7 +44,9 @@ export async function createImage(request: CreateRequest, opener: NodeOpener): P
     open.push(await attach(await opener.open(spec), 'file', opener))
     const createFile = async (name: string, filename: string, size: number): Promise<ChildHandle> => {
       const other = protocolSpec(filename, environment.drivers)
-      await createProtocolFile(other, size, request, opener)
+      // Each file is told what its protocol knows.
+      const { rest: ofOther } = splitOptions(rest, creation.options, findDriver(environment.drivers, other['driver']))
+      await createProtocolFile({ ...other, ...ofOther }, size, request, opener)
       const link = await attach(await opener.open(other), name, opener)
       open.push(link)
       return link

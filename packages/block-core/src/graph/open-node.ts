@@ -155,6 +155,8 @@ export class NodeOpener {
       const plan = split.driver.kind === 'filter' && filtered !== null ? filterPlanOf(instance, filtered) : planOf(instance as Instance)
       const size = await plan.size()
       const node = new BlockNode({ name, driver: split.driver, settings, instance, plan, size, children, owner: environment.owner })
+      // Who writes has to know what was dirty before.
+      if (!node.readOnly && !mode.forCheck) await node.dirtyBitmaps.loadAll()
       standIn.become(node)
       environment.nodes.set(name, node)
       if (settings.probed && isFallback(split.driver)) guardProbed(node, environment.drivers, node.child('file')?.filename ?? '')

@@ -8,7 +8,8 @@ export const NODE_OPTIONS = {
   'node-name': option.string('Name of the node in the graph'),
   'read-only': option.boolean('Nobody may write through this node'),
   'detect-zeroes': option.choice(['off', 'on', 'unmap'], 'Turn writes of zeroes into write-zeroes', { default: 'off' }),
-  discard: option.choice(['ignore', 'unmap'], 'What becomes of discard requests'),
+  // `off` and `on` are what the reference's command lines may say too.
+  discard: option.choice(['ignore', 'unmap', 'off', 'on'], 'What becomes of discard requests'),
   'force-share': option.boolean('Tolerate writers in other processes', { default: false }),
 } as const
 
@@ -50,10 +51,15 @@ export function splitSpec(spec: RawSpec, drivers: readonly AnyDriver[], prefix =
   }
   return {
     driver,
-    node: parseOptions(NODE_OPTIONS, node, { prefix }) as SplitSpec['node'],
+    node: parseOptions(NODE_OPTIONS, { ...node, ...discardMode(node['discard']) }, { prefix }) as SplitSpec['node'],
     options: parseOptions(driver.options, own, { prefix, unknown: (option) => `Block ${driver.kind === 'protocol' ? 'protocol' : 'format'} '${driver.name}' does not support the option '${option}'` }),
     children,
   }
+}
+
+function discardMode(given: unknown): { readonly discard?: string } {
+  if (given === 'on') return { discard: 'unmap' }
+  return given === 'off' ? { discard: 'ignore' } : {}
 }
 
 function putChild(children: Map<string, Record<string, unknown> | string | null>, slot: string, rest: string | null, value: unknown, prefix: string): void {

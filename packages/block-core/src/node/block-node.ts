@@ -1,4 +1,6 @@
 import { BlockError, Permission, RequestFlag, type AnyDriver, type BackingFacet, type BitmapFacet, type CheckFacet, type Extent, type FilterInstance, type FlushScope, type Limits, type ResizeOptions, type SnapshotFacet, type AmendFacet, type MediumFacet, type Instance } from '@blockloom/block-driver'
+import { DirtyBitmaps } from '../dirty-bitmaps/dirty-bitmaps.ts'
+import { syncedFacet } from '../dirty-bitmaps/synced-facet.ts'
 import { Requests, type BeforeWrite, type RequestSettings } from '../request/requests.ts'
 import { blockStatus, type BlockStatus } from '../status/block-status.ts'
 import { Drain } from './drain.ts'
@@ -37,6 +39,8 @@ export class BlockNode {
   readonly name: string
   readonly driver: AnyDriver
   readonly settings: NodeSettings
+  /** Which bytes changed since when; kept in the image, if it can store them. */
+  readonly dirtyBitmaps: DirtyBitmaps
   /** @internal */
   readonly requests: Requests
   /** @internal */
@@ -49,6 +53,7 @@ export class BlockNode {
   readonly drains = new Drain()
   readonly #owner: NodeOwner
   readonly #facets: GuardedFacets
+  readonly #bitmaps: BitmapFacet | undefined
   #closed = false
 
   /** @internal */
@@ -60,7 +65,9 @@ export class BlockNode {
     this.childLinks = init.children
     this.#owner = init.owner
     this.requests = new Requests(init.plan, init.size, init.settings)
-    this.#facets = guardFacets(init.instance, (work) => this.#change(work))
+    this.#facets = guardFacets(init.instance, (work) => this.#change(work), () => this.dirtyBitmaps.assertNone())
+    this.dirtyBitmaps = new DirtyBitmaps(this, this.#facets.bitmaps)
+    this.#bitmaps = this.#facets.bitmaps && syncedFacet(this.#facets.bitmaps, this.dirtyBitmaps)
   }
 
   /** Bytes. */
@@ -124,8 +131,9 @@ export class BlockNode {
     return this.#facets.snapshots
   }
 
+  /** The bitmaps as the image stores them. {@link BlockNode.dirtyBitmaps} are those that record, and takes care of storing. */
   get bitmaps(): BitmapFacet | undefined {
-    return this.#facets.bitmaps
+    return this.#bitmaps
   }
 
   get backingReference(): BackingFacet | undefined {
@@ -136,7 +144,11 @@ export class BlockNode {
     return this.#facets.amend
   }
 
-  /** Drops this layer's guest data, so that everything is read from the backing node; undefined if the format cannot. */
+  /**
+   * Drops this layer's guest data, so that everything is read from the backing node; undefined if the format cannot.
+   *
+   * It is what follows a commit, after which nothing changes for a reader: dirty bitmaps do not record it.
+   */
   get makeEmpty(): (() => Promise<void>) | undefined {
     return this.#facets.makeEmpty
   }
@@ -287,6 +299,7 @@ export class BlockNode {
       } finally {
         this.requests.changed()
         this.requests.size = await this.plan.size()
+        this.dirtyBitmaps.follow()
       }
     })
   }

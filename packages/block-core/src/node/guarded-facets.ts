@@ -17,13 +17,14 @@ export interface GuardedFacets {
  * Wraps what changes metadata, so that no request is in flight meanwhile, and size and flush state of the node are
  * right afterwards. What only reads is passed on as it is; what is absent stays absent.
  *
+ * @param assertReplaceable - throws if something depends on the disk as it is
  * @internal
  */
-export function guardFacets(instance: FilterInstance, change: Change): GuardedFacets {
+export function guardFacets(instance: FilterInstance, change: Change, assertReplaceable: () => void): GuardedFacets {
   const { check, snapshots, bitmaps, backing, amend, makeEmpty } = instance
   return {
     ...(check && { check: guardCheck(check, change) }),
-    ...(snapshots && { snapshots: guardSnapshots(snapshots, change) }),
+    ...(snapshots && { snapshots: guardSnapshots(snapshots, change, assertReplaceable) }),
     ...(bitmaps && { bitmaps: guardBitmaps(bitmaps, change) }),
     ...(backing && { backing: guardBacking(backing, change) }),
     ...(amend && { amend: { amend: (options, how) => change(() => amend.amend(options, how)) } }),
@@ -42,14 +43,20 @@ function guardCheck(facet: CheckFacet, change: Change): CheckFacet {
   }
 }
 
-function guardSnapshots(facet: SnapshotFacet, change: Change): SnapshotFacet {
+function guardSnapshots(facet: SnapshotFacet, change: Change, assertReplaceable: () => void): SnapshotFacet {
   const { create, revert, remove } = facet
   return {
     ...facet,
     list: () => facet.list(),
     openReadOnly: (select) => facet.openReadOnly(select),
     ...(create && { create: (snapshot) => change(() => create.call(facet, snapshot)) }),
-    ...(revert && { revert: (select) => change(() => revert.call(facet, select)) }),
+    ...(revert && {
+      revert: (select) =>
+        change(() => {
+          assertReplaceable()
+          return revert.call(facet, select)
+        }),
+    }),
     ...(remove && { remove: (select) => change(() => remove.call(facet, select)) }),
   }
 }

@@ -1,4 +1,5 @@
 import { BlockError, MAX_IMAGE_SIZE, RequestFlag, type Extent, type FlushScope, type ResizeOptions } from '@blockloom/block-driver'
+import type { WriteRecorder } from '../dirty-bitmaps/write-recorder.ts'
 import { discardRange } from '../emulate/discard.ts'
 import { readUnaligned, writeUnaligned } from '../emulate/unaligned.ts'
 import { zeroRange } from '../emulate/zero.ts'
@@ -39,6 +40,8 @@ export interface RequestSettings {
  */
 export class Requests {
   readonly inFlight = new InFlight()
+  /** Told of every change; null while there is no dirty bitmap. */
+  recorder: WriteRecorder | null = null
   readonly #tracker = new RequestTracker()
   readonly #flushes = new FlushQueue()
   readonly #settings: RequestSettings
@@ -64,7 +67,9 @@ export class Requests {
   }
 
   set size(size: number) {
+    if (size === this.#size) return
     this.#size = size
+    if (this.recorder !== null) this.recorder.resized(size)
   }
 
   get plan(): Plan {
@@ -83,6 +88,7 @@ export class Requests {
   /** Something below changed by other means than a request here (a facet wrote metadata). */
   changed(): void {
     this.#flushes.changed()
+    if (this.recorder !== null) this.recorder.touched()
   }
 
   beforeWrite(notifier: BeforeWrite): () => void {
@@ -163,11 +169,11 @@ export class Requests {
       } else {
         await this.#writeSlow(offset, from, flags)
       }
-      this.#wrote(offset + from.length)
+      this.#wrote(offset, from.length)
       if (flags & RequestFlag.FUA && !(plan.honours & RequestFlag.FUA)) await this.flush('stable')
     } catch (error) {
       // A failed write may have changed something.
-      this.#flushes.changed()
+      this.#mayHaveChanged(offset, from.length)
       throw error
     } finally {
       this.inFlight.leave()
@@ -218,10 +224,10 @@ export class Requests {
       } finally {
         if (request !== null) this.#tracker.end(request)
       }
-      this.#wrote(offset + bytes)
+      this.#wrote(offset, bytes)
       if (flags & RequestFlag.FUA && !(this.#plan.honours & RequestFlag.FUA)) await this.flush('stable')
     } catch (error) {
-      this.#flushes.changed()
+      this.#mayHaveChanged(offset, bytes)
       throw error
     } finally {
       this.inFlight.leave()
@@ -241,6 +247,7 @@ export class Requests {
         await discardRange(this.#plan, this.#size, offset, n)
       } finally {
         if (request !== null) this.#tracker.end(request)
+        if (this.#plan.discard !== null) this.#mayHaveChanged(offset, n)
       }
     } finally {
       this.#flushes.changed()
@@ -263,7 +270,7 @@ export class Requests {
         if (request !== null) this.#tracker.end(request)
       }
     } finally {
-      this.#flushes.changed()
+      this.#mayHaveChanged(offset, from.length)
       this.inFlight.leave()
     }
   }
@@ -310,13 +317,14 @@ export class Requests {
     if (!Number.isSafeInteger(size) || size < 0 || size > MAX_IMAGE_SIZE) {
       throw new BlockError('range', `The new size ${size} is outside 0 ... ${MAX_IMAGE_SIZE}`, { errno: 'EFBIG' })
     }
+    if (this.recorder !== null) this.recorder.assertResizable()
     this.inFlight.enter()
     try {
       await this.#notify('resize', Math.min(size, this.#size), Math.abs(size - this.#size))
       await resize.resize(size, { preallocation, zeroFill: options.zeroFill ?? true })
-      this.#size = await this.#plan.size()
+      this.size = await this.#plan.size()
     } finally {
-      this.#flushes.changed()
+      this.changed()
       this.inFlight.leave()
     }
   }
@@ -338,9 +346,15 @@ export class Requests {
     for (const notifier of [...this.#notifiers]) await notifier({ kind, offset, bytes })
   }
 
-  #wrote(end: number): void {
+  #wrote(offset: number, bytes: number): void {
+    if (offset + bytes > this.#size) this.size = offset + bytes
+    this.#mayHaveChanged(offset, bytes)
+  }
+
+  /** Bitmaps are told when a request ends: who cleans a bit before and reads then may have read what was there before. */
+  #mayHaveChanged(offset: number, bytes: number): void {
     this.#flushes.changed()
-    if (end > this.#size) this.#size = end
+    if (this.recorder !== null) this.recorder.changed(offset, bytes)
   }
 
   /** `covered`: the request in hand already serialises whole blocks, so ragged pieces need no further waits. */

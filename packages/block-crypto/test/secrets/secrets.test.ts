@@ -1,6 +1,6 @@
 import { createCipheriv } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { type SecretDefinition, checkPassphrase, resolveSecret } from '../../src/index.ts'
+import { type SecretDefinition, checkPassphrase, resolveSecret, resolveSecretSync } from '../../src/index.ts'
 
 const FILES: Readonly<Record<string, string>> = { raw: 'pw\n', base64: 'cHc=\n', nul: 'cHc=\0' }
 
@@ -62,6 +62,17 @@ describe('secrets', () => {
     ['Secrets are encrypted with each other: s -> k -> s', encrypted('pw'), [{ ...key, keyid: 's', iv: 'AAAA' }, encrypted('pw')]],
   ])('refused: %s', async (message, definition, others) => {
     await expect(resolve(definition, ...others)).rejects.toMatchObject({ name: 'BlockError', message })
+  })
+
+  test('at once, and each file read one time', () => {
+    const read: string[] = []
+    const readFile = (file: string): Uint8Array => {
+      read.push(file)
+      return Buffer.from(FILES[file]!)
+    }
+    expect(Buffer.from(resolveSecretSync({ id: 's', file: 'base64', format: 'base64' }, new Map(), readFile)).toString()).toBe('pw')
+    expect(read).toEqual(['base64'])
+    expect(() => resolveSecretSync({ id: 's', file: 'missing' }, new Map(), () => { throw new Error('gone') })).toThrow('Unable to read missing: gone')
   })
 
   test('a passphrase is text', () => {

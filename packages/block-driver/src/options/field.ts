@@ -24,6 +24,8 @@ export interface OptionField<T = unknown, P extends Presence = Presence> {
   readonly max?: number
   /** Members of an `object`; flat spellings use dots: `encrypt.format`. */
   readonly fields?: OptionsSchema
+  /** The member of an `object` that a plain value in its place stands for: `overlap-check=all`. */
+  readonly shorthand?: string
   /** Only for the compiler: the type of the value. */
   readonly value?: T
 }
@@ -76,8 +78,11 @@ export const option = {
   number: <const I extends NumberInit = {}>(doc: string, init?: I) => make<number, I>('number', doc, init),
   choice: <const C extends readonly string[], const I extends Init<C[number]> = {}>(choices: C, doc: string, init?: I) =>
     make<C[number], I>('choice', doc, init, { choices }),
-  object: <const F extends OptionsSchema>(fields: F, doc: string) =>
-    make<OptionsOf<F>, {}>('object', doc, undefined, { fields }) as OptionField<OptionsOf<F>, 'optional'> & { readonly input?: OptionsInput<F> },
+  /** With `shorthand`, a plain value in place of the object is the value of that member, as in QAPI's alternates. */
+  object: <const F extends OptionsSchema, const K extends (keyof F & string) | undefined = undefined>(fields: F, doc: string, init?: { readonly shorthand?: K }) =>
+    make<OptionsOf<F>, {}>('object', doc, undefined, { fields, ...init }) as OptionField<OptionsOf<F>, 'optional'> & {
+      readonly input?: OptionsInput<F> | (K extends keyof F ? InputOf<F[K]> : never)
+    },
 } as const
 
 type InputOf<F> = F extends { readonly input?: infer I } ? NonNullable<I> : F extends OptionField<infer T> ? T : never

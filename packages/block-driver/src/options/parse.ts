@@ -9,7 +9,7 @@ export interface ParseOptions {
   readonly prefix?: string
   /** Names that are someone else's: they are left alone. */
   readonly ignore?: ReadonlySet<string>
-  /** Message for a name that is not in the schema. Default: `Invalid parameter 'x'`. */
+  /** Message for a name that is not in the schema, with dots if it is a member. Default: `Invalid parameter 'x'`. */
   readonly unknown?: (name: string) => string
 }
 
@@ -37,30 +37,46 @@ export function parseOptions(schema: OptionsSchema, values: Readonly<Record<stri
       if (field.presence === 'required') throw invalid(prefix + name, `Parameter '${prefix}${name}' is missing`)
       if (field.default !== undefined) out[name] = field.default
     } else {
-      out[name] = parseField(field, raw, prefix + name)
+      out[name] = parseField(field, raw, prefix + name, (member) => how.unknown?.(`${name}.${member}`))
     }
   }
   return Object.freeze(out)
 }
 
-/** Gathers `encrypt.format=x` under `encrypt`, for fields that are objects. */
+/** Gathers `encrypt.format=x` under `encrypt`, for fields that are objects, and puts plain values where their shorthand says. */
 function nest(schema: OptionsSchema, values: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const out: Record<string, unknown> = {}
   for (const [name, value] of Object.entries(values)) {
     const dot = name.indexOf('.')
     const head = dot > 0 ? name.slice(0, dot) : name
-    if (dot > 0 && Object.hasOwn(schema, head) && schema[head]!.type === 'object') {
-      const inner = out[head]
-      if (inner !== undefined && (typeof inner !== 'object' || inner === null)) throw invalid(head, `Cannot mix '${head}' with '${name}'`)
-      out[head] = { ...(inner as object | undefined), [name.slice(dot + 1)]: value }
-    } else {
-      out[name] = value
-    }
+    const field = Object.hasOwn(schema, head) ? schema[head]! : undefined
+    if (field?.type === 'object') out[head] = join(head, out[head], dot > 0 ? { [name.slice(dot + 1)]: value } : membersOf(field, value), name)
+    else out[name] = value
   }
   return out
 }
 
-function parseField(field: OptionField, raw: unknown, name: string): unknown {
+function membersOf({ shorthand }: OptionField, value: unknown): unknown {
+  return shorthand === undefined || value === undefined || value === null || typeof value === 'object' ? value : { [shorthand]: value }
+}
+
+/** Joins what was given for one object in several places. */
+function join(head: string, before: unknown, more: unknown, name: string): unknown {
+  if (before === undefined) return more
+  if (more === undefined) return before
+  if (!isRecord(before) || !isRecord(more)) throw invalid(head, `Cannot mix '${head}' with '${isRecord(before) ? Object.keys(before).map((member) => `${head}.${member}`)[0] : name}'`)
+  for (const [member, value] of Object.entries(more)) {
+    if (!Object.hasOwn(before, member) || before[member] === value) continue
+    throw invalid(`${head}.${member}`, `Conflicting values for option '${head}.${member}' ('${String(before[member])}' and '${String(value)}')`)
+  }
+  return { ...before, ...more }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function parseField(field: OptionField, raw: unknown, name: string, unknown: (member: string) => string | undefined): unknown {
   switch (field.type) {
     case 'string':
       if (typeof raw !== 'string') throw expects(name, 'a string')
@@ -85,8 +101,8 @@ function parseField(field: OptionField, raw: unknown, name: string): unknown {
       return bounded(field, name, value, Infinity)
     }
     case 'object':
-      if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) throw expects(name, 'an object')
-      return parseOptions(field.fields!, raw as Record<string, unknown>, { prefix: `${name}.` })
+      if (!isRecord(raw)) throw expects(name, 'an object')
+      return parseOptions(field.fields!, raw, { prefix: `${name}.`, unknown: (member) => unknown(member) ?? `Invalid parameter '${name}.${member}'` })
   }
 }
 

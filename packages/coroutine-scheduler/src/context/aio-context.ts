@@ -36,7 +36,7 @@ export interface AioContext {
    *
    * Rejects with `signal.reason`, or with SchedulerMisuse `invalid`.
    */
-  sleep(ms: number, signal?: AbortSignal): Promise<void>
+  sleep(ms: number, signal?: AbortSignal, how?: SleepHow): Promise<void>
 
   /** Lets everything else that can run have a turn, I/O included. */
   yield(): Promise<void>
@@ -63,6 +63,15 @@ export interface AioContext {
 
   /** How waits for locks of this context continue; undefined: at once. */
   readonly wakes: WakeHook | undefined
+}
+
+/** What a sleep means to others. @public */
+export interface SleepHow {
+  /**
+   * Nobody waits for it: it does not keep the process alive, and a virtual clock does not move on for its sake alone.
+   * Default false.
+   */
+  readonly background?: boolean
 }
 
 /**

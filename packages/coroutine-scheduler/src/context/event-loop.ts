@@ -12,6 +12,8 @@ export class Job {
   readonly label: string
   /** What it does. A throw is reported by the loop and does not stop other jobs. */
   run: () => void
+  /** Nobody waits for it: while timed it does not keep the process alive, nor move a virtual clock. Constant while queued. */
+  background = false
   /** On whose behalf it runs, in reports; a virtual loop fills in the task that posted it. */
   owner: string | undefined
   /** Where it waits: nowhere, to run soon, or for its deadline. */

@@ -4,8 +4,11 @@ export interface HostClock {
   now(): number
   /** Calls back in the next turn of the host's event loop, after pending promise jobs and I/O that is ready. */
   turn(callback: () => void): void
-  /** Calls back after about `ms` milliseconds, perhaps a little early; returns how to prevent that. */
-  timeout(callback: () => void, ms: number): () => void
+  /**
+   * Calls back after about `ms` milliseconds, perhaps a little early; returns how to prevent that. In the background it
+   * does not keep the process alive.
+   */
+  timeout(callback: () => void, ms: number, background: boolean): () => void
   /** Reports an error that nobody can catch, as the host does for an event handler that throws. */
   report(error: unknown): void
 }
@@ -15,9 +18,11 @@ export function createHostClock(): HostClock {
   return {
     now: () => performance.now(),
     turn: createTurns(),
-    timeout: (callback, ms) => {
-      const handle = setTimeout(callback, ms)
-      return () => clearTimeout(handle)
+    timeout: (callback, ms, background) => {
+      const handle: unknown = setTimeout(callback, ms)
+      // Browsers have numbers, and nothing that is kept alive.
+      if (background) (handle as { readonly unref?: () => void }).unref?.()
+      return () => clearTimeout(handle as Parameters<typeof clearTimeout>[0])
     },
     report: (error) =>
       queueMicrotask(() => {

@@ -1,6 +1,6 @@
 import type { WakeHook } from '../locks/wake-hook.ts'
 import { SchedulerMisuse } from '../scheduler-misuse.ts'
-import type { AioContext } from './aio-context.ts'
+import type { AioContext, SleepHow } from './aio-context.ts'
 import { LoopBottomHalf, type BottomHalf } from './bottom-half.ts'
 import { Job, type EventLoop } from './event-loop.ts'
 import { LoopTimer, type Timer } from './timer.ts'
@@ -45,7 +45,7 @@ export class LoopContext implements AioContext {
     return new LoopTimer(this, callback, name)
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  sleep(ms: number, signal?: AbortSignal, how?: SleepHow): Promise<void> {
     if (!Number.isFinite(ms) || ms < 0) {
       return Promise.reject(new SchedulerMisuse('invalid', `sleep takes a finite number of milliseconds, not ${ms}`))
     }
@@ -55,6 +55,7 @@ export class LoopContext implements AioContext {
         signal?.removeEventListener('abort', onAbort)
         resolve()
       })
+      job.background = how?.background ?? false
       const onAbort = (): void => {
         this.loop.cancel(job)
         reject(signal!.reason)

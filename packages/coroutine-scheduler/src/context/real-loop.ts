@@ -1,12 +1,10 @@
+import { DeadlineWatch } from './deadline-watch.ts'
 import { Job, type EventLoop } from './event-loop.ts'
 import type { HostClock } from './host-clock.ts'
-import { JobHeap } from './job-heap.ts'
-
-/** The longest delay that hosts honour; longer deadlines are reached in several hops. */
-const LONGEST_TIMEOUT = 0x7fff_ffff
 
 /**
- * The host's event loop: jobs run once per turn, in order, and one host timeout stands for the earliest deadline.
+ * The host's event loop: jobs run once per turn, in order, and one host timeout stands for the earliest deadline, and one for
+ * the earliest in the background.
  *
  * What is posted during a turn runs in the next one, so I/O gets its share between any two generations of jobs.
  *
@@ -15,15 +13,16 @@ const LONGEST_TIMEOUT = 0x7fff_ffff
 export class RealLoop implements EventLoop {
   readonly wakes = undefined
   readonly #host: HostClock
-  readonly #timed = new JobHeap()
+  readonly #timed: DeadlineWatch
+  readonly #background: DeadlineWatch
   #soon = new Set<Job>()
   #current = new Set<Job>()
   #turnRequested = false
-  #cancelTimeout: (() => void) | undefined
-  #timeoutAt = Infinity
 
   constructor(host: HostClock) {
     this.#host = host
+    this.#timed = new DeadlineWatch(host, false, () => this.#requestTurn())
+    this.#background = new DeadlineWatch(host, true, () => this.#requestTurn())
   }
 
   now(): number {
@@ -40,8 +39,9 @@ export class RealLoop implements EventLoop {
 
   postAt(job: Job, atMs: number): void {
     if (job.where !== 'idle') this.#takeOut(job)
-    this.#timed.push(job, atMs)
-    this.#watchDeadlines()
+    const watch = this.#watchOf(job)
+    watch.jobs.push(job, atMs)
+    watch.watch()
   }
 
   cancel(job: Job): void {
@@ -56,7 +56,7 @@ export class RealLoop implements EventLoop {
 
   #takeOut(job: Job): void {
     if (job.where === 'timed') {
-      this.#timed.remove(job)
+      this.#watchOf(job).jobs.remove(job)
     } else {
       job.where = 'idle'
       if (!this.#soon.delete(job)) this.#current.delete(job)
@@ -75,9 +75,11 @@ export class RealLoop implements EventLoop {
     this.#soon = this.#current
     this.#current = jobs
     const now = this.#host.now()
-    for (let due = this.#timed.popDue(now); due !== undefined; due = this.#timed.popDue(now)) {
-      due.where = 'soon'
-      jobs.add(due)
+    for (const { jobs: timed } of [this.#timed, this.#background]) {
+      for (let due = timed.popDue(now); due !== undefined; due = timed.popDue(now)) {
+        due.where = 'soon'
+        jobs.add(due)
+      }
     }
     // A job that is cancelled by an earlier one leaves the set before its turn comes.
     for (const job of jobs) {
@@ -92,34 +94,12 @@ export class RealLoop implements EventLoop {
     this.#watchDeadlines()
   }
 
-  readonly #onTimeout = (): void => {
-    this.#cancelTimeout = undefined
-    this.#timeoutAt = Infinity
-    this.#watchDeadlines()
-  }
-
-  /** Keeps exactly one host timeout while something is timed, early enough, and none otherwise: it keeps Node alive. */
   #watchDeadlines(): void {
-    const first = this.#timed.first
-    if (first === undefined) {
-      this.#dropTimeout()
-      return
-    }
-    if (this.#timeoutAt <= first.deadline) return
-    const delay = first.deadline - this.#host.now()
-    if (delay <= 0) {
-      this.#requestTurn()
-      return
-    }
-    this.#dropTimeout()
-    this.#timeoutAt = first.deadline
-    // Rounded up, because hosts count whole milliseconds and would otherwise call back early in vain.
-    this.#cancelTimeout = this.#host.timeout(this.#onTimeout, Math.min(Math.ceil(delay), LONGEST_TIMEOUT))
+    this.#timed.watch()
+    this.#background.watch()
   }
 
-  #dropTimeout(): void {
-    this.#cancelTimeout?.()
-    this.#cancelTimeout = undefined
-    this.#timeoutAt = Infinity
+  #watchOf(job: Job): DeadlineWatch {
+    return job.background ? this.#background : this.#timed
   }
 }

@@ -16,6 +16,7 @@ export class VirtualLoop implements EventLoop, WakeHook {
   readonly #random: SeededRandom
   readonly #runnable: Job[] = []
   readonly #timed = new JobHeap()
+  readonly #background = new JobHeap()
   readonly #waits = new Map<Wait, string>()
   #externals: ExternalWait[] = []
   #onExternal: (() => void) | undefined
@@ -41,11 +42,11 @@ export class VirtualLoop implements EventLoop, WakeHook {
   postAt(job: Job, atMs: number): void {
     this.cancel(job)
     job.owner ??= this.#actor
-    this.#timed.push(job, atMs)
+    this.#heapOf(job).push(job, atMs)
   }
 
   cancel(job: Job): void {
-    if (job.where === 'timed') this.#timed.remove(job)
+    if (job.where === 'timed') this.#heapOf(job).remove(job)
     else if (job.where === 'soon') this.#takeRunnable(job)
   }
 
@@ -94,12 +95,18 @@ export class VirtualLoop implements EventLoop, WakeHook {
     this.#externals = []
   }
 
-  /** Takes the next job out, moving the clock if nothing is runnable now; undefined when nothing can ever run. */
+  /**
+   * Takes the next job out, moving the clock if nothing is runnable now; undefined when nothing can ever run. Background
+   * jobs run in time as the clock passes, but it does not move for them alone.
+   */
   take(): Job | undefined {
     const first = this.#timed.first
-    if (this.#runnable.length === 0 && first !== undefined) this.#now = Math.max(this.#now, first.deadline)
-    for (let due = this.#timed.popDue(this.#now); due !== undefined; due = this.#timed.popDue(this.#now)) {
-      this.#makeRunnable(due)
+    if (this.#runnable.length === 0 && first !== undefined) {
+      const next = Math.min(first.deadline, this.#background.first?.deadline ?? Infinity)
+      this.#now = Math.max(this.#now, next)
+    }
+    for (const heap of [this.#timed, this.#background]) {
+      for (let due = heap.popDue(this.#now); due !== undefined; due = heap.popDue(this.#now)) this.#makeRunnable(due)
     }
     if (this.#runnable.length === 0) return undefined
     const job = this.#runnable[this.#random.below(this.#runnable.length)]!
@@ -111,6 +118,10 @@ export class VirtualLoop implements EventLoop, WakeHook {
   run(job: Job): void {
     this.#actor = job.owner ?? job.label
     job.run()
+  }
+
+  #heapOf(job: Job): JobHeap {
+    return job.background ? this.#background : this.#timed
   }
 
   #makeRunnable(job: Job): void {

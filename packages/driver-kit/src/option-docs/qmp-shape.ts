@@ -8,12 +8,18 @@ export interface QmpMember {
 }
 
 /** A built-in type's name, or a type in full. @public */
-export type QmpType = 'str' | 'bool' | 'int' | 'number' | QmpEnum | QmpObject
+export type QmpType = 'str' | 'bool' | 'int' | 'number' | QmpEnum | QmpObject | QmpAlternate
 
 /** @public */
 export interface QmpEnum {
   readonly 'meta-type': 'enum'
   readonly members: readonly { readonly name: string }[]
+}
+
+/** One of several types, told apart by the value. @public */
+export interface QmpAlternate {
+  readonly 'meta-type': 'alternate'
+  readonly members: readonly { readonly type: QmpType }[]
 }
 
 /** @public */
@@ -52,7 +58,10 @@ function typeOf(field: OptionField): QmpType {
       return 'number'
     case 'choice':
       return { 'meta-type': 'enum', members: field.choices!.map((name) => ({ name })) }
-    case 'object':
-      return qmpShape(field.fields!)
+    case 'object': {
+      const shape = qmpShape(field.fields!)
+      if (field.shorthand === undefined) return shape
+      return { 'meta-type': 'alternate', members: [{ type: shape }, { type: typeOf(field.fields![field.shorthand]!) }] }
+    }
   }
 }

@@ -1,6 +1,6 @@
 import { BlockError, type ChildHandle } from '@blockloom/block-driver'
 import { DirtyBatch } from './dirty-batch.ts'
-import { TableEntry } from './table-entry.ts'
+import { TableEntry, UNSEEN } from './table-entry.ts'
 import { WriteOrder } from './write-order.ts'
 
 /** Dirty ranges are written in units of this, or of the whole entry if that is smaller. */
@@ -99,7 +99,7 @@ export class TableCache {
   /** The entry at `offset` if it is in memory. It stays in memory until the next await of the caller at least. */
   peek(offset: number): TableEntry | undefined {
     const entry = this.#entries.get(offset)
-    if (entry !== undefined) entry.recent = true
+    if (entry !== undefined) entry.unseen = UNSEEN.BY_ALL
     return entry
   }
 
@@ -112,7 +112,7 @@ export class TableCache {
   async load(offset: number): Promise<TableEntry> {
     const entry = this.#entries.get(offset)
     if (entry !== undefined) {
-      entry.recent = true
+      entry.unseen = UNSEEN.BY_ALL
       entry.pins++
       return entry
     }
@@ -171,6 +171,25 @@ export class TableCache {
   /** Forgets all clean entries that nobody holds, for example because another program changed the file. */
   invalidate(): void {
     for (const [offset, entry] of this.#entries) if (this.#evictable(entry)) this.#entries.delete(offset)
+  }
+
+  /**
+   * Forgets the clean entries that nobody holds and nobody has looked at since the last call. Called in intervals, it
+   * makes memory follow use; it reads and writes nothing.
+   *
+   * @returns how many entries were forgotten
+   */
+  dropUnused(): number {
+    let dropped = 0
+    for (const [offset, entry] of this.#entries) {
+      if ((entry.unseen & UNSEEN.BY_CLEANING) === 0 && this.#evictable(entry)) {
+        this.#entries.delete(offset)
+        dropped++
+      }
+      entry.unseen &= ~UNSEEN.BY_CLEANING
+    }
+    this.#evictions += dropped
+    return dropped
   }
 
   /** This cache's changes so far and until the next write-back are written only after `other`'s, and a stable flush. */
@@ -292,12 +311,12 @@ export class TableCache {
     let left = 2 * this.#entries.size
     for (const [offset, entry] of this.#entries) {
       if (left-- === 0) break
-      if (this.#evictable(entry) && !entry.recent) {
+      if (this.#evictable(entry) && (entry.unseen & UNSEEN.BY_EVICTION) === 0) {
         this.#entries.delete(offset)
         this.#evictions++
         return true
       }
-      entry.recent = false
+      entry.unseen &= ~UNSEEN.BY_EVICTION
       this.#entries.delete(offset)
       this.#entries.set(offset, entry)
     }

@@ -1,3 +1,6 @@
+/** Who goes over the entries, and leaves out those that were looked at since the last time. @internal */
+export const UNSEEN = { BY_EVICTION: 1, BY_CLEANING: 2, BY_ALL: 3 } as const
+
 /**
  * One table, or one slice of a table, in a {@link TableCache}.
  *
@@ -14,8 +17,8 @@ export class TableEntry {
   readonly view: DataView
   /** Holders that must not lose it. @internal */
   pins = 0
-  /** Looked at since the eviction scan passed. @internal */
-  recent = true
+  /** By whom it has not been seen since it was last looked at: a mask of {@link UNSEEN}. @internal */
+  unseen: number = UNSEEN.BY_ALL
   /** Copies of it that are being written: the child does not have them yet. @internal */
   writing = 0
   /** The bytes that changed since the last copy: from … to. Clean if `dirtyFrom >= dirtyTo`. @internal */

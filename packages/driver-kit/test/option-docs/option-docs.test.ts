@@ -93,6 +93,13 @@ describe('optionsTable', () => {
 })
 
 describe('qmpShape', () => {
+  it('of an object with a shorthand is an alternate', () => {
+    const check = option.object({ template: option.choice(['none', 'all'], 'Which'), table: option.boolean('Tables') }, 'Checks', { shorthand: 'template' })
+    const template = { 'meta-type': 'enum', members: [{ name: 'none' }, { name: 'all' }] }
+    const flags = { 'meta-type': 'object', members: [{ name: 'template', type: template, default: null }, { name: 'table', type: 'bool', default: null }] }
+    expect(qmpShape({ check }).members).toEqual([{ name: 'check', type: { 'meta-type': 'alternate', members: [{ type: flags }, { type: template }] }, default: null }])
+  })
+
   it('names types and what may be left out, as JSON', () => {
     const shape = qmpShape(schema)
     expect(JSON.parse(JSON.stringify(shape))).toEqual(shape)

@@ -40,6 +40,41 @@ describe('TableCache', () => {
     expect(child.reads).toBe(7)
   })
 
+  it('drops what was not used since the last time, unless somebody holds it or it has changes', async () => {
+    const { child, cache } = setUp(8)
+    for (let i = 0; i < 6; i++) cache.unpin(await cache.load(i * ENTRY))
+    // All of them were used since the beginning.
+    expect(cache.dropUnused()).toBe(0)
+    cache.peek(0)
+    const held = await cache.load(ENTRY)
+    await change(cache, 2 * ENTRY, 5, 77)
+    expect(cache.dropUnused()).toBe(3)
+    expect(cache.stats).toMatchObject({ entries: 3, bytes: 3 * ENTRY, evictions: 3, dirty: 1 })
+    expect(cache.dropUnused()).toBe(1)
+    expect(cache.stats).toMatchObject({ entries: 2, dirty: 1 })
+    expect(child.content[2 * ENTRY + 5]).toBe(2)
+    cache.unpin(held)
+    await cache.flush()
+    // Looking at them would be using them.
+    expect(cache.dropUnused()).toBe(2)
+    expect(cache.stats).toMatchObject({ entries: 0, bytes: 0 })
+    expect(child.content[2 * ENTRY + 5]).toBe(77)
+    const before = child.reads
+    expect((await cache.load(2 * ENTRY)).bytes[5]).toBe(77)
+    expect(child.reads).toBe(before + 1)
+  })
+
+  it('does not drop what is being written', async () => {
+    const { child, cache } = setUp()
+    await change(cache, ENTRY, 5, 77)
+    const batch = cache.takeDirty()
+    cache.dropUnused()
+    expect(cache.dropUnused()).toBe(0)
+    await batch.write()
+    expect(cache.dropUnused()).toBe(1)
+    expect(child.content[ENTRY + 5]).toBe(77)
+  })
+
   it('keeps pinned entries, even beyond the budget', async () => {
     const { cache } = setUp(2)
     const pinned = await Promise.all([0, 1, 2, 3].map((i) => cache.load(i * ENTRY)))

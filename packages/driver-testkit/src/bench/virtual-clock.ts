@@ -1,12 +1,18 @@
-import type { Clock } from '@blockloom/block-driver'
+import type { Clock, SleepHow } from '@blockloom/block-driver'
 import { macrotask } from '../watchdog.ts'
 
 interface Sleeper {
   readonly due: number
+  readonly background: boolean
   readonly wake: () => void
 }
 
-/** Time that passes only when everybody sleeps: a driver's waits take no real time. @internal */
+/**
+ * Time that passes only when everybody sleeps: a driver's waits take no real time. It does not pass for sleeps in the
+ * background alone.
+ *
+ * @internal
+ */
 export class VirtualClock implements Clock {
   #now = 1000
   #sleepers: Sleeper[] = []
@@ -21,7 +27,7 @@ export class VirtualClock implements Clock {
     return this.#sleepers.length
   }
 
-  sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  sleep(ms: number, signal?: AbortSignal, how?: SleepHow): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason as Error)
     return new Promise((resolve, reject) => {
       const leave = () => {
@@ -36,7 +42,7 @@ export class VirtualClock implements Clock {
         leave()
         resolve()
       }
-      const sleeper: Sleeper = { due: this.#now + Math.max(0, ms), wake }
+      const sleeper: Sleeper = { due: this.#now + Math.max(0, ms), background: how?.background ?? false, wake }
       this.#sleepers.push(sleeper)
       signal?.addEventListener('abort', abort)
       void this.#tick()
@@ -51,12 +57,12 @@ export class VirtualClock implements Clock {
   async #tick(): Promise<void> {
     if (this.#ticking) return
     this.#ticking = true
-    while (this.#sleepers.length > 0) {
+    for (;;) {
       await macrotask()
+      if (this.#sleepers.every(({ background }) => background)) break
       const next = this.#sleepers.reduce<Sleeper | undefined>((a, b) => (a && a.due <= b.due ? a : b), undefined)
-      if (!next) break
-      this.#now = Math.max(this.#now, next.due)
-      next.wake()
+      this.#now = Math.max(this.#now, next!.due)
+      next!.wake()
     }
     this.#ticking = false
   }

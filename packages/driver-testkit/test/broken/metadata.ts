@@ -1,6 +1,6 @@
 import type { Extent } from '@blockloom/block-driver'
 import { ZERO } from '../toy/on-disk.ts'
-import { ToyImage } from '../toy/toy-image.ts'
+import { hostOf, ToyImage } from '../toy/toy-image.ts'
 import type { Broken } from './broken.ts'
 
 const COVER = 'extents: cover the image in runs that agree with what is read'
@@ -109,6 +109,91 @@ export const brokenZeroes: readonly Broken[] = [
           if (this.released.at(-1) === host) this.released.push(host)
         }
       },
+    },
+  },
+]
+
+const EMPTY_CRASH = 'crash: power fails at any point of making an image empty; each byte is there or shows what is below'
+
+export const brokenEmptyings: readonly Broken[] = [
+  {
+    fault: 'making an image empty zeroes it: what is below stays hidden',
+    caughtBy: ['makeEmpty: shows what is below, everywhere'],
+    changes: { instance: (image, right) => ({ ...(right.makeEmpty && { makeEmpty: async () => void (await image.zero(0, image.header.size)) }) }) },
+  },
+  {
+    fault: 'making an image empty forgets that snapshots share its clusters',
+    caughtBy: ['makeEmpty: leaves zeroes where nothing is below, snapshots as they are, and an image that can be written'],
+    changes: {
+      instance: (image, right) => ({
+        ...(right.makeEmpty && {
+          makeEmpty: async () => {
+            image.refs.clear()
+            image.entries.forEach((entry, index) => {
+              if (hostOf(entry) !== 0) image.free.push(hostOf(entry))
+              image.setEntry(index, 0)
+            })
+            await image.flush()
+          },
+        }),
+      }),
+    },
+  },
+  {
+    fault: 'making an image empty throws the data away before the table has forgotten it',
+    caughtBy: [EMPTY_CRASH],
+    changes: {
+      instance: (image, right) => ({
+        ...(right.makeEmpty && {
+          makeEmpty: async () => {
+            for (const entry of image.entries) if (hostOf(entry) !== 0) await image.file.write(hostOf(entry), new Uint8Array(image.cluster))
+            await image.file.flush('stable')
+            await image.makeEmpty()
+          },
+        }),
+      }),
+    },
+  },
+]
+
+const AMEND = 'amend: changes options and no byte of the guest'
+
+export const brokenAmends: readonly Broken[] = [
+  {
+    fault: 'amend reports less than before',
+    caughtBy: [AMEND],
+    changes: {
+      instance: (_image, right) => ({
+        ...(right.amend && {
+          amend: {
+            amend: async (options, how) => {
+              how.progress(2, 3)
+              await right.amend!.amend(options, how)
+            },
+          },
+        }),
+      }),
+    },
+  },
+  {
+    fault: 'amend is done before it says so',
+    caughtBy: [AMEND],
+    changes: { instance: (_image, right) => ({ ...(right.amend && { amend: { amend: async (_options, how) => how.progress(1, 2) } }) }) },
+  },
+  {
+    fault: 'amend drops a cluster',
+    caughtBy: [AMEND],
+    changes: {
+      instance: (image, right) => ({
+        ...(right.amend && {
+          amend: {
+            amend: async (options, how) => {
+              await right.amend!.amend(options, how)
+              image.point(0, 0)
+            },
+          },
+        }),
+      }),
     },
   },
 ]

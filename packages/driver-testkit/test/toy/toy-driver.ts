@@ -1,5 +1,5 @@
 import {
-  BlockError, ChildRole, defineDriver, limits, option, type ChildHandle, type ChildSlot, type CreateContext, type Driver, type Instance, type MeasureContext, type OpenContext,
+  BlockError, ChildRole, defineDriver, limits, option, type AmendHow, type ChildHandle, type ChildSlot, type CreateContext, type Driver, type Instance, type MeasureContext, type OpenContext,
 } from '@blockloom/block-driver'
 import type { FacetName, FormatFixture } from '@blockloom/driver-testkit'
 import { encodeHeader, isToy, MAX_ENTRIES, SECTOR } from './on-disk.ts'
@@ -10,7 +10,7 @@ import { snapshotsOf } from './toy-snapshots.ts'
 
 export const TOY_FACETS: readonly FacetName[] = [
   'probe', 'creation', 'measure', 'backingChild', 'extents', 'writer', 'zero', 'discard', 'resize', 'compress', 'check', 'snapshots',
-  'snapshots.create', 'snapshots.revert', 'snapshots.remove', 'backing', 'backing.change',
+  'snapshots.create', 'snapshots.revert', 'snapshots.remove', 'backing', 'backing.change', 'makeEmpty', 'amend',
   'reopen', 'info', 'invalidate',
 ]
 
@@ -20,6 +20,8 @@ const createOptions = {
   backing_file: option.string('File name of a base image'),
   backing_fmt: option.string('Image format of the base image'),
 }
+
+const amendOptions = { backing_fmt: option.string('Image format of the base image') }
 
 type Image = new (file: ChildHandle, backing: ChildSlot, readOnly: boolean) => ToyImage
 
@@ -54,13 +56,13 @@ export function toyDriver(changes: Changes = {}): Driver {
     },
     open: (context) => (changes.open ? changes.open(context, () => openRight(context)) : openRight(context)),
     probe: (head) => (isToy(head) ? 100 : 0),
-    creation: { options: createOptions, create, measure },
+    creation: { options: createOptions, amend: amendOptions, create, measure },
   }) as unknown as Driver
   return changes.table ? (changes.table(right) as Driver) : right
 }
 
 export function toyFixture(changes: Changes = {}): FormatFixture {
-  return { driver: toyDriver(changes), facets: TOY_FACETS }
+  return { driver: toyDriver(changes), facets: TOY_FACETS, amendOptions: { backing_fmt: 'raw' } }
 }
 
 function instanceOf(image: ToyImage): Instance {
@@ -85,10 +87,20 @@ function instanceOf(image: ToyImage): Instance {
       writer: { write: (offset: number, from: Uint8Array) => image.write(offset, from), flush: () => image.flush() },
       zero: (offset: number, bytes: number) => image.zero(offset, bytes),
       discard: (offset: number, bytes: number) => image.discard(offset, bytes),
+      makeEmpty: () => image.makeEmpty(),
+      amend: { amend: (options: Readonly<Record<string, unknown>>, how: AmendHow) => amendToy(image, options, how) },
       resize: { preallocations: ['off'] as const, resize: (size: number) => resizeToy(image, size) },
       compress: { granularity: image.cluster, write: (offset: number, from: Uint8Array) => image.writeCompressed(offset, from) },
     }),
   }
+}
+
+async function amendToy(image: ToyImage, options: Readonly<Record<string, unknown>>, how: AmendHow): Promise<void> {
+  const { backing } = image.header
+  const format = options['backing_fmt']
+  how.progress(0, 1)
+  if (backing !== null && typeof format === 'string') await image.writeHeader({ backing: { ...backing, format } })
+  how.progress(1, 1)
 }
 
 interface CreateOptions {

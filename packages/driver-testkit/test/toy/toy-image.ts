@@ -235,6 +235,11 @@ export class ToyImage {
     return 'done'
   }
 
+  async makeEmpty(): Promise<void> {
+    for (let index = 0; index < this.clusters; index++) await this.locked(index, async () => this.point(index, 0))
+    await this.flush()
+  }
+
   flush(): Promise<void> {
     return this.locked('flush', async () => {
       const dirty = [...this.dirty].sort((a, b) => a - b).map((index) => [index, this.entries[index]!] as const)

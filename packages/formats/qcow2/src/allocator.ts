@@ -1,7 +1,7 @@
 import { BlockError } from '@blockloom/block-driver'
 import type { TableEntry } from '@blockloom/driver-kit'
 import { MAX_HOST_OFFSET } from './on-disk/limits.ts'
-import type { Overlap } from './overlap.ts'
+import type { Overlap } from './overlap/overlap.ts'
 import type { Refcounts } from './refcounts.ts'
 import type { Geometry } from './units.ts'
 
@@ -35,7 +35,7 @@ export interface AllocatorInit {
  * @internal
  */
 export class Allocator {
-  readonly #geometry: Geometry
+  #geometry: Geometry
   readonly #refcounts: Refcounts
   readonly #overlap: Overlap
   readonly #growTable: () => Promise<void>
@@ -71,7 +71,7 @@ export class Allocator {
       if (index >= refcounts.tableEntries) return !exact && run > 0 ? this.#take(cluster - run, run, skipped) : undefined
       if (refcounts.blockOffset(index) === 0) {
         if (!exact && run > 0) return this.#take(cluster - run, run, skipped)
-        this.#overlap.assertFree(cluster, 1)
+        this.#overlap.assertAllocatable(cluster, 1)
         this.#use(cluster, 1)
         refcounts.createBlock(index, cluster)
         this.#overlap.addTable(cluster, 'refcount block')
@@ -197,13 +197,18 @@ export class Allocator {
     this.#cursor = Math.min(this.#cursor, lowest)
   }
 
+  /** The refcounts have another width, and are in other places. */
+  changeGeometry(geometry: Geometry): void {
+    this.#geometry = geometry
+  }
+
   /** No more compressed data is put into `cluster`: it is about to become free. */
   leave(cluster: number): void {
     if (Math.floor(this.#nextByte / this.#geometry.clusterSize) === cluster) this.#nextByte = 0
   }
 
   #take(first: number, count: number, keepCursor: boolean): Allocated {
-    this.#overlap.assertFree(first, count)
+    this.#overlap.assertAllocatable(first, count)
     const virgin = first * this.#geometry.clusterSize >= this.#virginFrom
     this.#use(first, count)
     const { perSlice } = this.#refcounts

@@ -51,6 +51,8 @@ export function cacheSizes(options: Qcow2Options, geometry: Geometry, diskSize: 
       refcountBytes = combined - l2Bytes
     }
   }
+  // The reference counts entries in 31 bits.
+  if (refcountBytes / clusterSize > 0x7fff_ffff) throw invalid(refcount === undefined ? 'cache-size' : 'refcount-cache-size', 'Refcount cache size too big')
   return { l2Bytes, l2EntryBytes: entry, refcountBytes, refcountEntryBytes }
 }
 

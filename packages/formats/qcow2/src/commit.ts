@@ -1,5 +1,5 @@
 import type { ChildHandle } from '@blockloom/block-driver'
-import { settle, settleAll } from './read.ts'
+import { settle, settleAll } from './settle.ts'
 import type { Qcow2Writer } from './writer.ts'
 
 /**

@@ -1,13 +1,16 @@
 import { BlockError, type ChildHandle } from '@blockloom/block-driver'
 import type { Codec } from '@blockloom/driver-kit/codecs'
 import { CoSemaphore } from '@blockloom/coroutine-scheduler'
+import { SPAN_BYTES, spansOf, type PackedCluster, type Span } from './compressed-spans.ts'
 import { compressedLength, compressedOffset, isUsableCompressedOffset } from './on-disk/l2-compressed.ts'
+import { settle, settleAll } from './settle.ts'
 import type { Geometry } from './units.ts'
 
 /** Decompressed clusters that are kept: enough for a few sequential readers with small requests. */
 const KEPT_BYTES = 4 * 1024 * 1024
-/** Clusters that are being decompressed at the same time. */
+/** Single clusters, or spans of them, that are being decompressed at the same time. */
 const PARALLEL = 8
+const PARALLEL_SPANS = 4
 
 /**
  * Reads compressed clusters.
@@ -22,6 +25,9 @@ export class CompressedReader {
   readonly #file: ChildHandle
   readonly #codec: Codec
   readonly #slots = new CoSemaphore(PARALLEL)
+  readonly #spanSlots = new CoSemaphore(PARALLEL_SPANS)
+  /** For spans, as many as are read at the same time. */
+  readonly #spanBuffers: Uint8Array[] = []
   /** By host offset of the compressed data, least recently used first. */
   readonly #kept = new Map<number, Promise<Uint8Array>>()
   readonly #maxKept: number
@@ -48,6 +54,28 @@ export class CompressedReader {
     const cluster = await (kept ?? this.#keep(offset, hi, lo))
     if (kept !== undefined && this.#kept.delete(offset)) this.#kept.set(offset, kept)
     into.set(cluster.subarray(inCluster, inCluster + into.length))
+  }
+
+  /**
+   * Fills whole clusters. What lies side by side in the file is read at once.
+   *
+   * @throws BlockError as {@link CompressedReader.read}, the first of several; none is under way any more then
+   */
+  async readAll(clusters: readonly PackedCluster[]): Promise<void> {
+    const spans = spansOf(this.#geometry, clusters, behindTheEnd)
+    await settleAll(spans.map((span) => settle(this.#readSpan(span))))
+  }
+
+  async #readSpan(span: Span): Promise<void> {
+    using _slot = this.#spanSlots.tryAcquire() ?? (await this.#spanSlots.acquire())
+    const buffer = span.bytes > SPAN_BYTES ? new Uint8Array(span.bytes) : (this.#spanBuffers.pop() ?? new Uint8Array(SPAN_BYTES))
+    try {
+      const packed = buffer.subarray(0, span.bytes)
+      await this.#file.read(span.offset, packed)
+      await settleAll(span.clusters.map(({ at, bytes, into }) => settle(this.#codec.decompress(packed.subarray(at, at + bytes), into))))
+    } finally {
+      if (buffer.length === SPAN_BYTES) this.#spanBuffers.push(buffer)
+    }
   }
 
   /** The compressed cluster at `offset` is not in use any more. */
@@ -77,11 +105,13 @@ export class CompressedReader {
   async #decompress(hi: number, lo: number, into: Uint8Array): Promise<void> {
     using _slot = this.#slots.tryAcquire() ?? (await this.#slots.acquire())
     const offset = compressedOffset(this.#geometry, hi, lo)
-    if (!isUsableCompressedOffset(offset)) {
-      throw new BlockError('io', `Compressed cluster at offset ${offset} is behind the end of the image file`)
-    }
+    if (!isUsableCompressedOffset(offset)) behindTheEnd(offset)
     const packed = new Uint8Array(compressedLength(this.#geometry, hi, lo))
     await this.#file.read(offset, packed)
     await this.#codec.decompress(packed, into)
   }
+}
+
+function behindTheEnd(offset: number): never {
+  throw new BlockError('io', `Compressed cluster at offset ${offset} is behind the end of the image file`)
 }

@@ -1,6 +1,7 @@
-import type { ChildHandle } from '@blockloom/block-driver'
+import { writeEncrypted, writeEncryptedZeroes } from './encryption/encrypted-data.ts'
 import type { Qcow2Image } from './image.ts'
-import { readGuest, settle, settleAll } from './read.ts'
+import { readGuest } from './read.ts'
+import { settle, settleAll } from './settle.ts'
 
 /** Up to this many bytes are put together in memory and written at once; above, the parts are written on their own. */
 const MERGE_BYTES = 256 * 1024
@@ -26,7 +27,10 @@ export interface CowWrite {
  */
 export async function writeWithCow(image: Qcow2Image, write: CowWrite): Promise<void> {
   const dataFile = image.dataFile!
-  const { at, data, cowStart, cowEnd, host, virgin } = write
+  const cipher = image.encryption?.cipher ?? null
+  const { at, data, cowStart, cowEnd, host } = write
+  // Zeroes in the file are none of an encrypted disk.
+  const virgin = write.virgin && cipher === null
   const end = at + data.length
   const headIsZero = cowStart === at || readsAsZero(image, cowStart, at)
   const tailIsZero = cowEnd === end || readsAsZero(image, end, cowEnd)
@@ -35,7 +39,7 @@ export async function writeWithCow(image: Qcow2Image, write: CowWrite): Promise<
   // A data file ends where the disk ends; there, host and guest offsets are the same.
   const to = virgin && tailIsZero ? end : image.externalData ? Math.max(end, Math.min(cowEnd, image.header.size)) : cowEnd
   if (from === at && to === end) {
-    await dataFile.write(host + (at - cowStart), data)
+    await writeData(image, at, host + (at - cowStart), data)
     return
   }
   if (to - from <= MERGE_BYTES) {
@@ -45,24 +49,34 @@ export async function writeWithCow(image: Qcow2Image, write: CowWrite): Promise<
     if (!tailIsZero) reads.push(settle(readGuest(image, image.mapper, end, merged.subarray(end - from))))
     merged.set(data, at - from)
     await settleAll(reads)
+    cipher?.encrypt(merged, from, host + (from - cowStart))
     await dataFile.write(host + (from - cowStart), merged)
     return
   }
   await settleAll([
-    settle(dataFile.write(host + (at - cowStart), data)),
-    settle(copy(image, dataFile, from, at, host + (from - cowStart), headIsZero)),
-    settle(copy(image, dataFile, end, to, host + (end - cowStart), tailIsZero)),
+    settle(writeData(image, at, host + (at - cowStart), data)),
+    settle(copy(image, from, at, host + (from - cowStart), headIsZero)),
+    settle(copy(image, end, to, host + (end - cowStart), tailIsZero)),
   ])
 }
 
-async function copy(image: Qcow2Image, dataFile: ChildHandle, from: number, to: number, host: number, isZero: boolean): Promise<void> {
+/** Writes guest data to its host clusters, encrypted if the image is; `from` stays as it is. @internal */
+export function writeData({ dataFile, encryption }: Qcow2Image, guest: number, host: number, from: Uint8Array): Promise<void> {
+  if (encryption === null) return dataFile!.write(host, from)
+  return writeEncrypted(dataFile!, encryption.cipher!, guest, host, from)
+}
+
+async function copy(image: Qcow2Image, from: number, to: number, host: number, isZero: boolean): Promise<void> {
+  const dataFile = image.dataFile!
+  const cipher = image.encryption?.cipher ?? null
   if (from === to) return
   if (isZero) {
-    await dataFile.zero(host, to - from)
+    await (cipher === null ? dataFile.zero(host, to - from) : writeEncryptedZeroes(dataFile, cipher, from, host, to - from))
     return
   }
   const old = new Uint8Array(to - from)
   await readGuest(image, image.mapper, from, old)
+  cipher?.encrypt(old, from, host)
   await dataFile.write(host, old)
 }
 

@@ -2,7 +2,7 @@ import { BlockError, isBlockError } from '@blockloom/block-driver'
 import type { CreateSettings } from './create-settings.ts'
 import { defaultFeatureNames } from './on-disk/feature-names.ts'
 import { layoutHeaderArea } from './on-disk/header-area.ts'
-import { NO_EXTENSIONS } from './on-disk/header-extensions.ts'
+import { NO_EXTENSIONS, type EncryptionPointer } from './on-disk/header-extensions.ts'
 import type { Header } from './on-disk/header.ts'
 import { NO_BITS } from './on-disk/integers.ts'
 import { hostOffset } from './units.ts'
@@ -12,6 +12,8 @@ export interface TablePlaces {
   readonly l1Offset: number
   readonly refcountTableOffset: number
   readonly refcountTableClusters: number
+  /** Of the encryption header; null if there is none. */
+  readonly encryption: EncryptionPointer | null
 }
 
 /**
@@ -26,7 +28,7 @@ export function newHeaderArea(settings: CreateSettings, places: TablePlaces): Ui
     version,
     clusterBits: geometry.clusterBits,
     size: settings.size,
-    encryption: 'none',
+    encryption: settings.encryption?.format ?? 'none',
     l1Entries: settings.l1Entries,
     l1Offset: hostOffset(places.l1Offset),
     refcountTableOffset: hostOffset(places.refcountTableOffset),
@@ -45,6 +47,7 @@ export function newHeaderArea(settings: CreateSettings, places: TablePlaces): Ui
     ...NO_EXTENSIONS,
     backingFormat,
     dataFile: settings.dataFile,
+    encryption: places.encryption,
     featureNames: defaultFeatureNames(version, geometry.clusterBits),
   }
   try {

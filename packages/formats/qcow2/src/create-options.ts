@@ -1,4 +1,5 @@
 import { option, type OptionsOf } from '@blockloom/block-driver'
+import { encryptCreateOptions } from './encryption/options.ts'
 
 /**
  * Options of a new qcow2 image, in the order in which `qemu-img create` repeats them. Those with a default are
@@ -7,6 +8,8 @@ import { option, type OptionsOf } from '@blockloom/block-driver'
  * @internal
  */
 export const qcow2CreateOptions = {
+  encryption: option.boolean("Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)"),
+  encrypt: encryptCreateOptions,
   cluster_size: option.size('qcow2 cluster size', { default: 65536 }),
   extended_l2: option.boolean('Extended L2 tables', { default: false }),
   preallocation: option.choice(['off', 'metadata', 'falloc', 'full'], 'Preallocation mode (allowed values: off, metadata, falloc, full)'),

@@ -1,5 +1,6 @@
 import { BlockError, type Preallocation } from '@blockloom/block-driver'
 import type { Qcow2CreateOptions } from './create-options.ts'
+import { newEncryption, type NewEncryption } from './encryption/create-encryption.ts'
 import { NO_FEATURES, type Features } from './on-disk/features.ts'
 import { COMPRESSION_TYPES, type CompressionType } from './on-disk/header.ts'
 import { MAX_CLUSTER_BITS, MAX_L1_BYTES, MIN_CLUSTER_BITS, MIN_EXTENDED_L2_CLUSTER_BITS } from './on-disk/limits.ts'
@@ -21,6 +22,7 @@ export interface CreateSettings {
   readonly backingFile: string | null
   readonly backingFormat: string | null
   readonly dataFile: string | null
+  readonly encryption: NewEncryption | null
 }
 
 const VERSIONS: Readonly<Record<string, 2 | 3>> = { '0.10': 2, v2: 2, '1.1': 3, v3: 3 }
@@ -43,6 +45,7 @@ export function createSettings(options: Qcow2CreateOptions): CreateSettings {
   if (compressionType === undefined) {
     throw invalid('compression_type', `Parameter 'compression-type' does not accept value '${options.compression_type}'`)
   }
+  const encryption = newEncryption(options)
   if (options.extended_l2 && version < 3) {
     throw invalid('extended_l2', 'Extended L2 entries are only supported with compatibility level 1.1 and above (use version=v3 or greater)')
   }
@@ -81,6 +84,7 @@ export function createSettings(options: Qcow2CreateOptions): CreateSettings {
     backingFile: options.backing_file ?? null,
     backingFormat: options.backing_fmt ?? null,
     dataFile: options.data_file ?? null,
+    encryption,
   }
 }
 

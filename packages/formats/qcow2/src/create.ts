@@ -4,6 +4,8 @@ import { ClusterLayout } from './create-layout.ts'
 import type { Qcow2CreateOptions } from './create-options.ts'
 import { writeRefcounts } from './create-refcounts.ts'
 import { createSettings, type CreateSettings } from './create-settings.ts'
+import { encryptionWriter } from './encryption/create-encryption.ts'
+import { hostOffset } from './units.ts'
 import { preallocate } from './preallocate.ts'
 
 /**
@@ -18,20 +20,25 @@ export async function createQcow2(context: CreateContext<Qcow2CreateOptions>): P
   const { file, options, signal } = context
   if (file === null) throw new BlockError('invalid', "Parameter 'file' is missing", { detail: { option: 'file' } })
   const settings = createSettings(options)
-  const { geometry, l1Entries, preallocation } = settings
+  const { geometry, l1Entries, preallocation, encryption } = settings
   const { clusterSize } = geometry
   const layout = new ClusterLayout(geometry)
   const l1Clusters = Math.ceil((l1Entries * 8) / clusterSize)
   const l1Offset = (l1Clusters === 0 ? 0 : layout.allocate(l1Clusters)) * clusterSize
+  const keyClusters = Math.ceil((encryption?.headerBytes ?? 0) / clusterSize)
+  const keys = keyClusters === 0 ? null : { offset: hostOffset(layout.allocate(keyClusters) * clusterSize), length: encryption!.headerBytes }
   const header = (): Uint8Array =>
-    newHeaderArea(settings, { l1Offset, refcountTableOffset: layout.table.first * clusterSize, refcountTableClusters: layout.table.count })
+    newHeaderArea(settings, { l1Offset, refcountTableOffset: layout.table.first * clusterSize, refcountTableClusters: layout.table.count, encryption: keys })
   // Names that do not fit are refused before any file is touched.
   header()
+  const encrypting = encryption === null ? null : await encryptionWriter(context, encryption)
 
   await createDataFile(context, settings)
   const blank = await makeEmpty(file, clusterSize)
   if (preallocation === 'off') await reserveZeroes(file, l1Offset, l1Entries * 8, blank)
-  else await preallocate({ file, settings, layout, l1Offset, blank, signal })
+  if (keys !== null) await reserveZeroes(file, keys.offset, keyClusters * clusterSize, blank)
+  const cipher = encrypting === null ? null : await encrypting.write(file, keys)
+  if (preallocation !== 'off') await preallocate({ file, settings, layout, l1Offset, blank, cipher, signal })
   await writeRefcounts(file, geometry, layout, signal)
   await file.flush('stable')
   await file.write(0, header())

@@ -1,6 +1,7 @@
 import { RequestFlag, type Attempt } from '@blockloom/block-driver'
 import { changeEntries } from './change-entries.ts'
 import { unmapDataFile } from './data-file-zero.ts'
+import { zeroKeepingCluster } from './keep-clusters.ts'
 import { dropEntry } from './link.ts'
 import { classifyCluster, setL2Entry } from './on-disk/l2.ts'
 import type { Qcow2Writer } from './writer.ts'
@@ -11,7 +12,7 @@ import { zeroGuest, zeroPlain } from './zero.ts'
  *
  * They read as zeroes afterwards. Version 2 has no entry for that: with a backing file, whose old bytes would show, the
  * discard is refused, and the contents stay. The space becomes free, and is discarded in the file if the options say so,
- * once the tables that dropped it are stable.
+ * once the tables that dropped it are stable. With `discard-no-unref` it stays allocated; see keep-clusters.ts.
  *
  * @internal
  */
@@ -27,14 +28,14 @@ export async function discardGuest(writer: Qcow2Writer, offset: number, bytes: n
     writer,
     offset,
     end,
-    (slice, index, count) => {
+    (slice, index, count, at) => {
       for (let i = index; i < index + count; i++) {
         const kind = classifyCluster(context, slice.view.getUint32(i * geometry.l2EntrySize), slice.view.getUint32(i * geometry.l2EntrySize + 4))
         if (image.version < 3) {
           dropEntry(writer, slice, i, 'request')
           setL2Entry(geometry, slice.view, i, 0, false, false)
         } else if (hasBacking || kind !== 'unallocated') {
-          zeroPlain(writer, slice, i, 'request')
+          if (!zeroKeepingCluster(writer, slice, i, at / clusterSize + i - index)) zeroPlain(writer, slice, i, 'request')
         }
       }
     },

@@ -1,4 +1,5 @@
 import { defineDriver } from '@blockloom/block-driver'
+import { qcow2AmendOptions } from './amend/options.ts'
 import { qcow2CreateOptions } from './create-options.ts'
 import { createQcow2 } from './create.ts'
 import { openInstance } from './instance.ts'
@@ -23,5 +24,5 @@ export const qcow2 = defineDriver({
   },
   probe: (head) => (hasQcow2Magic(head) ? 100 : 0),
   open: openInstance,
-  creation: { options: qcow2CreateOptions, create: createQcow2, measure: measureQcow2 },
+  creation: { options: qcow2CreateOptions, amend: qcow2AmendOptions, create: createQcow2, measure: measureQcow2 },
 })

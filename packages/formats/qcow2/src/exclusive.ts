@@ -16,13 +16,17 @@ export async function exclusively<T>(writer: Qcow2Writer, work: () => Promise<T>
   check()
   writer.image.corruption.assertWritable()
   const wasReady = writer.ready
-  if (!wasReady) await clearUnknownAutoclear(writer.image)
+  if (!wasReady) {
+    await clearUnknownAutoclear(writer.image)
+    await writer.overlap.learn()
+  }
   await writer.settle()
   // What is written now is not the guest's disk: bitmaps stay true.
   writer.ready = true
   try {
     return await work()
   } finally {
-    writer.ready = wasReady
+    // Where tables of snapshots are now is read, and bitmaps that are right again are marked, before the disk changes.
+    writer.ready = wasReady && !writer.overlap.mustLearn && !writer.image.bitmaps.trusted
   }
 }

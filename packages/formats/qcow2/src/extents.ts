@@ -1,18 +1,20 @@
-import type { ChildHandle, Extent } from '@blockloom/block-driver'
+import type { Extent } from '@blockloom/block-driver'
+import type { Qcow2Image } from './image.ts'
 import type { Mapper } from './mapper.ts'
 
 /**
  * Says what the run at `offset` is. Runs go on over L2 slices, as far as they are of one kind and, for data,
  * contiguous in the file.
  *
- * @param dataFile - where guest clusters are; null if it is not open, then no host offsets are given
+ * Host offsets are left out if the data file is not open, or is encrypted.
+ *
  * @internal
  */
-export async function extents(mapper: Mapper, dataFile: ChildHandle | null, offset: number, bytes: number): Promise<Extent> {
+export async function extents({ dataFile, encryption }: Pick<Qcow2Image, 'dataFile' | 'encryption'>, mapper: Mapper, offset: number, bytes: number): Promise<Extent> {
   const end = offset + bytes
   while (!mapper.lookup(offset, end)) await mapper.load(offset)
   const { kind, host } = mapper
-  const contiguous = kind === 'data' || kind === 'zero-alloc'
+  const contiguous = encryption === null && (kind === 'data' || kind === 'zero-alloc')
   let total = mapper.bytes
   while (offset + total < end) {
     const at = offset + total
@@ -20,10 +22,10 @@ export async function extents(mapper: Mapper, dataFile: ChildHandle | null, offs
     if (mapper.kind !== kind || (contiguous && mapper.host !== host + total)) break
     total += mapper.bytes
   }
-  const place = dataFile === null ? {} : { host: { child: dataFile, offset: host } }
+  const place = dataFile === null || encryption !== null ? {} : { host: { child: dataFile, offset: host } }
   switch (kind) {
     case 'data':
-      return { kind: 'data', bytes: total, ...place }
+      return encryption === null ? { kind: 'data', bytes: total, ...place } : { kind: 'encoded', bytes: total }
     case 'zero-alloc':
       return { kind: 'zero', bytes: total, ...place }
     case 'zero':

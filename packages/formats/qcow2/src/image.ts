@@ -1,8 +1,11 @@
 import type { ChildHandle, ChildSlot, OpenMode } from '@blockloom/block-driver'
+import type { CoMutex } from '@blockloom/coroutine-scheduler'
 import type { TableCache } from '@blockloom/driver-kit'
 import type { Codec } from '@blockloom/driver-kit/codecs'
+import type { BitmapList } from './bitmaps/bitmap-list.ts'
 import type { CompressedReader } from './compressed-read.ts'
 import type { Corruption } from './corruption.ts'
+import type { Encryption } from './encryption/encryption.ts'
 import type { L1Table } from './l1-table.ts'
 import type { Mapper } from './mapper.ts'
 import type { DecodedHeaderArea } from './on-disk/header-area.ts'
@@ -17,8 +20,10 @@ import type { Geometry } from './units.ts'
  * @internal
  */
 export interface Qcow2Image {
-  /** What the first cluster says now. Replaced as a whole by header-update.ts. */
+  /** What the first cluster says now. Replaced as a whole by header-update.ts and header-rewrite.ts. */
   area: DecodedHeaderArea
+  /** Held by those who change the first cluster; nothing is waited for inside except I/O. */
+  readonly headerTurn: CoMutex
   /** Its fixed part; always `area.header`. */
   readonly header: Header
   readonly version: 2 | 3
@@ -29,16 +34,21 @@ export interface Qcow2Image {
   readonly options: Qcow2Options
   /** The image file. */
   readonly file: ChildHandle
-  /** Where guest clusters are: the image file, or the external data file; null if that was not opened. */
+  /** Where guest clusters are: the image file, or the external data file; null if that was not opened, or the image is encrypted and its key was not asked for. */
   readonly dataFile: ChildHandle | null
   readonly externalData: boolean
   readonly backing: ChildSlot
-  readonly codec: Codec
+  /** null if the image is not encrypted. */
+  readonly encryption: Encryption | null
+  /** Changes with the version: amend/version.ts. */
+  codec: Codec
   readonly corruption: Corruption
   readonly l1: L1Table
   readonly l2Cache: TableCache
   /** Looks up through the active L1 table. */
   readonly mapper: Mapper
-  readonly compressed: CompressedReader
+  compressed: CompressedReader
+  /** Dirty bitmaps that are stored in the image. */
+  readonly bitmaps: BitmapList
   warn(message: string): void
 }

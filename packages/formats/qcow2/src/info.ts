@@ -1,9 +1,10 @@
+import { encryptionInfo } from './encryption/encryption-info.ts'
+import { readBitmapDirectory } from './bitmaps/read-directory.ts'
 import type { Qcow2Image } from './image.ts'
-import { decodeBitmapDirectory, type BitmapEntry } from './on-disk/bitmap-directory.ts'
-import { malformed } from './on-disk/malformed.ts'
+import type { BitmapEntry } from './on-disk/bitmap-directory.ts'
 
 /** What {@link qcow2Info} needs of an opened image. @internal */
-export type InfoSource = Pick<Qcow2Image, 'area' | 'file' | 'geometry'>
+export type InfoSource = Pick<Qcow2Image, 'area' | 'encryption' | 'file' | 'geometry'>
 
 /**
  * Facts about the image, as `qemu-img info` shows them: members of QAPI `ImageInfo` that only the format knows, and
@@ -17,13 +18,14 @@ export async function qcow2Info(image: InfoSource): Promise<Readonly<Record<stri
   return {
     'cluster-size': image.geometry.clusterSize,
     'format-specific': { type: 'qcow2', data: header.version === 2 ? version2(image) : await version3(image) },
+    ...(image.encryption === null ? {} : { encrypted: true }),
     'dirty-flag': header.features.dirty,
   }
 }
 
 function version2(image: InfoSource): Record<string, unknown> {
   const { header } = image.area
-  return { compat: '0.10', 'compression-type': header.compressionType, 'refcount-bits': image.geometry.refcountBits }
+  return { compat: '0.10', 'compression-type': header.compressionType, 'refcount-bits': image.geometry.refcountBits, ...encryptMember(image) }
 }
 
 async function version3(image: InfoSource): Promise<Record<string, unknown>> {
@@ -36,6 +38,7 @@ async function version3(image: InfoSource): Promise<Record<string, unknown>> {
     'lazy-refcounts': features.lazyRefcounts,
     ...(bitmaps.length === 0 ? {} : { bitmaps }),
     'refcount-bits': image.geometry.refcountBits,
+    ...encryptMember(image),
     ...(features.externalData && extensions.dataFile !== null ? { 'data-file': extensions.dataFile } : {}),
     ...(features.externalData ? { 'data-file-raw': features.rawExternalData } : {}),
     corrupt: features.corrupt,
@@ -43,15 +46,12 @@ async function version3(image: InfoSource): Promise<Record<string, unknown>> {
   }
 }
 
-async function bitmapInfo({ area, file, geometry }: InfoSource): Promise<Record<string, unknown>[]> {
-  const { bitmaps } = area.extensions
-  if (bitmaps === null) return []
-  if (bitmaps.directoryOffset + bitmaps.directorySize > (await file.size())) {
-    throw malformed('bitmap_directory', 'Bitmap directory reaches beyond the end of the file')
-  }
-  const directory = new Uint8Array(bitmaps.directorySize)
-  await file.read(bitmaps.directoryOffset, directory)
-  return decodeBitmapDirectory(directory, bitmaps.count, geometry).map((entry) => ({
+function encryptMember({ encryption }: InfoSource): Record<string, unknown> {
+  return encryption === null ? {} : { encrypt: encryptionInfo(encryption) }
+}
+
+async function bitmapInfo(image: InfoSource): Promise<Record<string, unknown>[]> {
+  return (await readBitmapDirectory(image)).map((entry) => ({
     flags: flagsOf(entry),
     name: entry.name,
     granularity: 2 ** entry.granularityBits,

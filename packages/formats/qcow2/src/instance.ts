@@ -1,10 +1,18 @@
 import { isBlockError, limits, RequestFlag, type Instance, type OpenContext } from '@blockloom/block-driver'
+import { amendFacet } from './amend/facet.ts'
+import { backingFacet } from './backing-change.ts'
+import { bitmapFacet } from './bitmaps/facet.ts'
+import { openBitmaps } from './bitmaps/read-directory.ts'
+import { CacheCleaner, cacheCleanInterval } from './cache-cleaner.ts'
 import { checkFacet } from './check/facet.ts'
 import { writeCompressed } from './compress.ts'
 import { discardGuest } from './discard.ts'
+import { encryptedAlignment } from './encryption/data-cipher.ts'
 import { extents } from './extents.ts'
 import type { Qcow2Image } from './image.ts'
 import { qcow2Info } from './info.ts'
+import { assertCanKeepClusters } from './keep-clusters.ts'
+import { makeEmpty } from './make-empty.ts'
 import { openWriter } from './open-writer.ts'
 import { openImage } from './open.ts'
 import type { Qcow2Options } from './options.ts'
@@ -21,31 +29,43 @@ import { zeroGuest } from './zero.ts'
 export async function openInstance(context: OpenContext<Qcow2Options>): Promise<Instance<Qcow2Options>> {
   let writer: Qcow2Writer | null = null
   const image = await openImage(context, async () => writer?.committer.run(false))
+  const interval = cacheCleanInterval(context.options)
+  assertCanKeepClusters(image)
   const snapshots = await readSnapshots(image)
-  // Without its data file an image cannot be written.
-  if (!context.mode.readOnly && image.dataFile !== null) writer = await openWriter(image)
+  await openBitmaps(image)
+  const store = snapshots ?? new SnapshotStore([], 0)
+  // Without its data file an image cannot be written. A repair works below a writer, whose tables may be damaged.
+  if (!context.mode.readOnly && !context.mode.forCheck && image.dataFile !== null) writer = await openWriter(image, store)
+  const cleaner = new CacheCleaner(interval, writer === null ? [image.l2Cache] : [image.l2Cache, writer.refcounts.cache], image.warn)
+  cleaner.attach(context.clock)
   const { geometry, mapper, clusterSize } = image
   return {
-    limits: limits({ clusterSize, zeroAlignment: geometry.subclusterSize, discardAlignment: clusterSize }),
+    limits: limits({ clusterSize, ...encryptedAlignment(image), zeroAlignment: geometry.subclusterSize, discardAlignment: clusterSize }),
     size: () => image.header.size,
-    zeroInit: image.area.backingFile === null,
+    get zeroInit() {
+      return image.area.backingFile === null
+    },
     read:
       writer === null
         ? (offset, into) => readGuest(image, mapper, offset, into)
         : (offset, into) => guarded(writer!, () => readGuest(image, mapper, offset, into)),
     extents:
       writer === null
-        ? (offset, bytes) => extents(mapper, image.dataFile, offset, bytes)
-        : (offset, bytes) => guarded(writer!, () => extents(mapper, image.dataFile, offset, bytes)),
-    snapshots: snapshotFacet(image, snapshots ?? new SnapshotStore([], 0), snapshots === null ? null : writer),
-    backing: { named: namedBacking(image) },
-    check: checkFacet(image, writer),
+        ? (offset, bytes) => extents(image, mapper, offset, bytes)
+        : (offset, bytes) => guarded(writer!, () => extents(image, mapper, offset, bytes)),
+    snapshots: snapshotFacet(image, store, snapshots === null ? null : writer),
+    bitmaps: bitmapFacet(image, writer, context.nodeName),
+    backing: backingFacet(image, writer),
+    check: checkFacet(image, writer, store),
     info: () => qcow2Info(image),
+    aioContext: cleaner,
     close: async () => {
+      cleaner.detach()
       await writer?.settle()
       await image.corruption.settled()
     },
     ...(writer === null ? {} : writeFacets(writer)),
+    ...(writer === null || snapshots === null ? {} : { amend: amendFacet(writer, store, (size) => resizeTo(writer!, size)) }),
   }
 }
 
@@ -53,6 +73,10 @@ export async function openInstance(context: OpenContext<Qcow2Options>): Promise<
 function guarded<T>(writer: Qcow2Writer, request: () => Promise<T>): Promise<T> {
   if (writer.gate.open) return writer.grace.during(request())
   return writer.gate.pass(() => writer.grace.during(request()))
+}
+
+function resizeTo(writer: Qcow2Writer, size: number): Promise<void> {
+  return guarded(writer, () => resizeGuest(writer, size, { preallocation: 'off', zeroFill: true }))
 }
 
 function writeFacets(writer: Qcow2Writer): Partial<Instance<Qcow2Options>> {
@@ -73,7 +97,8 @@ function writeFacets(writer: Qcow2Writer): Partial<Instance<Qcow2Options>> {
       preallocations: ['off', 'metadata', 'falloc', 'full'],
       resize: (size, options) => guarded(writer, () => resizeGuest(writer, size, options)),
     },
-    ...(image.externalData
+    makeEmpty: () => makeEmpty(writer),
+    ...(image.externalData || image.encryption !== null
       ? {}
       : { compress: { granularity: image.clusterSize, write: (offset, from) => guarded(writer, () => writeCompressed(writer, offset, from)) } }),
   }
@@ -89,10 +114,4 @@ async function readSnapshots(image: Qcow2Image): Promise<SnapshotStore | null> {
     if (image.mode.forCheck && isBlockError(error, 'corrupt')) return null
     throw error
   }
-}
-
-function namedBacking(image: Qcow2Image): { readonly filename: string; readonly format?: string } | null {
-  const { backingFile, extensions } = image.area
-  if (backingFile === null) return null
-  return { filename: backingFile, ...(extensions.backingFormat === null ? {} : { format: extensions.backingFormat }) }
 }

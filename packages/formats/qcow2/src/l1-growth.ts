@@ -23,12 +23,12 @@ export async function growL1(writer: Qcow2Writer, entries: number): Promise<void
   if (entries * 8 > MAX_L1_BYTES) throw new BlockError('no-space', 'The L1 table cannot grow any further', { errno: 'EFBIG' })
   // Outside the mutex: the refcount table may have to grow for it.
   const { first, count } = await allocateRun(writer, clustersFor(image.geometry, entries * 8))
-  const place = { offset: hostOffset(first * image.clusterSize), bytes: count * image.clusterSize, isNamed: false }
+  const place = { offset: hostOffset(first * image.clusterSize), bytes: count * image.clusterSize }
   try {
     await moveL1(writer, place, entries)
   } catch (error) {
-    // Once the header may name the new place, both stay allocated.
-    if (!place.isNamed) await release(writer, [{ first, count, reason: 'other' }]).catch(() => {})
+    // Unless it is not known what the header says.
+    if (image.corruption.first === null) await release(writer, [{ first, count, reason: 'other' }]).catch(() => {})
     throw error
   }
 }
@@ -36,8 +36,6 @@ export async function growL1(writer: Qcow2Writer, entries: number): Promise<void
 interface Place {
   readonly offset: HostOffset
   readonly bytes: number
-  /** The header on disk may point there. */
-  isNamed: boolean
 }
 
 async function moveL1(writer: Qcow2Writer, place: Place, entries: number): Promise<void> {
@@ -52,7 +50,6 @@ async function moveL1(writer: Qcow2Writer, place: Place, entries: number): Promi
   await file.write(place.offset, bytes)
   await file.flush('stable')
   const old = image.header
-  place.isNamed = true
   await updateHeader(image, HEADER_FIELDS.l1, { l1Offset: place.offset, l1Entries: entries })
   l1.move(place.offset, entries)
   if (old.l1Entries > 0) frees.add(old.l1Offset / clusterSize, clustersFor(geometry, old.l1Entries * 8), 'other')

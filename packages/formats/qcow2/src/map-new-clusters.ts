@@ -1,5 +1,7 @@
 import type { Preallocation } from '@blockloom/block-driver'
 import type { TableEntry } from '@blockloom/driver-kit'
+import { writeEncryptedZeroes } from './encryption/encrypted-data.ts'
+import { linkZeroes } from './encryption/link-zeroes.ts'
 import { cachedSlice, link } from './link.ts'
 import { classifyCluster } from './on-disk/l2.ts'
 import { ownTable } from './own-table.ts'
@@ -45,13 +47,14 @@ export async function mapNewClusters(writer: Qcow2Writer, from: number, to: numb
     const end = (first + allocated.count) * clusterSize
     const flight = inFlight.add(first, first + allocated.count)
     try {
-      await reserve(writer, host, allocated.count * clusterSize, allocated.virgin, how)
+      await reserve(writer, at, host, allocated.count * clusterSize, allocated.virgin, how)
       let now = cachedSlice(writer, at)
       while (now === undefined) {
         await mapper.load(at)
         now = cachedSlice(writer, at)
       }
-      link(writer, now, { from: at, to: end, host, reuse: false })
+      if (image.encryption !== null && image.version >= 3) linkZeroes(writer, now, index, host, allocated.count)
+      else link(writer, now, { from: at, to: end, host, reuse: false })
     } catch (error) {
       if (!externalData) await release(writer, [{ first: allocated.first, count: allocated.count, reason: 'other' }]).catch(() => {})
       throw error
@@ -70,9 +73,13 @@ function isEmpty(writer: Qcow2Writer, slice: TableEntry, index: number): boolean
   return kind === 'unallocated' || kind === 'zero-plain'
 }
 
-async function reserve(writer: Qcow2Writer, host: number, bytes: number, virgin: boolean, how: Preallocation): Promise<void> {
+async function reserve(writer: Qcow2Writer, guest: number, host: number, bytes: number, virgin: boolean, how: Preallocation): Promise<void> {
+  const { encryption, version } = writer.image
   const dataFile = writer.image.dataFile!
-  if (how === 'full') {
+  if (encryption !== null && version < 3) {
+    // Version 2 has no entries that say zero.
+    await writeEncryptedZeroes(dataFile, encryption.cipher!, guest, host, bytes)
+  } else if (how === 'full') {
     const zeroes = new Uint8Array(Math.min(bytes, 1024 * 1024))
     for (let at = 0; at < bytes; at += zeroes.length) await dataFile.write(host + at, zeroes.subarray(0, Math.min(zeroes.length, bytes - at)))
   } else if (how === 'falloc' || !virgin) {

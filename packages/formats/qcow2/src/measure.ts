@@ -1,10 +1,12 @@
 import { BlockError, type Extent, type Measurement, type MeasureContext, type StoredBitmap } from '@blockloom/block-driver'
 import type { Qcow2CreateOptions } from './create-options.ts'
 import { checkClusterSize, checkRefcountBits, versionOf } from './create-settings.ts'
+import { newEncryption } from './encryption/create-encryption.ts'
+import { assertKeySecret } from './encryption/passphrase.ts'
 import { bitmapBytesFor, bitmapTableEntriesFor } from './on-disk/bitmap-directory.ts'
 import { MAX_L1_BYTES } from './on-disk/limits.ts'
 import { encodeName } from './on-disk/names.ts'
-import { clustersFor, createGeometry, l1EntriesFor, type Geometry } from './units.ts'
+import { clustersFor, createGeometry, l1EntriesFor, roundUpToCluster, type Geometry } from './units.ts'
 
 const SECTOR_SIZE = 512
 
@@ -22,7 +24,7 @@ export async function measureQcow2(context: MeasureContext<Qcow2CreateOptions>):
   const { options, source } = context
   const geometry = measuredGeometry(options)
   const size = Math.ceil(context.size / SECTOR_SIZE) * SECTOR_SIZE
-  const metadata = metadataBytes(geometry, size)
+  const metadata = metadataBytes(geometry, size) + encryptionBytes(options, geometry)
   const data = clustersFor(geometry, size) * geometry.clusterSize
   const fullyAllocated = metadata + data
   const preallocated = options.preallocation === 'falloc' || options.preallocation === 'full'
@@ -57,6 +59,14 @@ function measuredGeometry(options: Qcow2CreateOptions): Geometry {
   }
   const refcountOrder = checkRefcountBits(options.refcount_bits, version, 'compat=1.1')
   return createGeometry({ clusterBits, refcountOrder, extendedL2: options.extended_l2 })
+}
+
+/** The encryption header in whole clusters. Only LUKS has one; the reference looks at no other option if it is not LUKS. */
+function encryptionBytes(options: Qcow2CreateOptions, geometry: Geometry): number {
+  if (options.encrypt?.format !== 'luks') return 0
+  const { keySecret, headerBytes } = newEncryption({ ...options, encryption: false })!
+  assertKeySecret(keySecret)
+  return roundUpToCluster(geometry, headerBytes)
 }
 
 /** Header, L1 and L2 tables of the whole disk, and the refcounts of these, of themselves and of all data. */

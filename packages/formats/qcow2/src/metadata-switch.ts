@@ -1,4 +1,3 @@
-import { BlockError } from '@blockloom/block-driver'
 import { allocateRun } from './allocate-run.ts'
 import { eachSlice } from './each-slice.ts'
 import { updateHeader } from './header-update.ts'
@@ -59,7 +58,6 @@ export async function switchMetadata(writer: Qcow2Writer, change: MetadataSwitch
   const { deltas, copies } = change
   deltas.verify()
   const taken: PendingFree[] = []
-  const state = { decided: true }
   try {
     const blocks = deltas.changedBlocks()
     const blockPlaces = await takeClusters(writer, blocks.length, taken)
@@ -74,11 +72,12 @@ export async function switchMetadata(writer: Qcow2Writer, change: MetadataSwitch
     await writer.settle()
     const old = image.header
     const oldBlocks = blocks.map((index) => refcounts.blockOffset(index))
-    await writeAndSwitch(writer, change, { blocks, blockPlaces, oldBlocks, areas, tablePlace }, state)
+    await writeAndSwitch(writer, change, { blocks, blockPlaces, oldBlocks, areas, tablePlace })
     for (const offset of oldBlocks) frees.add(offset / image.clusterSize, 1, 'other')
     frees.add(old.refcountTableOffset / image.clusterSize, old.refcountTableClusters, 'other')
   } catch (error) {
-    if (state.decided) await release(writer, taken).catch(() => {})
+    // Unless it is not known what the header says.
+    if (image.corruption.first === null) await release(writer, taken).catch(() => {})
     throw error
   }
   const freed = deltas.freed()
@@ -97,7 +96,7 @@ interface Places {
   readonly tablePlace: number
 }
 
-async function writeAndSwitch(writer: Qcow2Writer, change: MetadataSwitch, places: Places, state: { decided: boolean }): Promise<void> {
+async function writeAndSwitch(writer: Qcow2Writer, change: MetadataSwitch, places: Places): Promise<void> {
   using _turn = writer.structure.tryAcquire() ?? (await writer.structure.acquire())
   const { image, refcounts } = writer
   const { file, clusterSize, l1, l2Cache, compressed } = image
@@ -116,7 +115,7 @@ async function writeAndSwitch(writer: Qcow2Writer, change: MetadataSwitch, place
   const tableOffset = hostOffset(places.tablePlace * clusterSize)
   await file.write(tableOffset, table)
   await file.flush('stable')
-  await updateAllOrNothing(writer, { ...built.header, refcountTableOffset: tableOffset }, state)
+  await updateHeader(image, HEADER_FIELDS.tables, { ...built.header, refcountTableOffset: tableOffset })
 
   // From here on nothing waits: what is in memory must be what is on disk.
   for (const offset of [...oldBlocks, ...blockPlaces.map((cluster) => cluster * clusterSize)]) {
@@ -129,20 +128,6 @@ async function writeAndSwitch(writer: Qcow2Writer, change: MetadataSwitch, place
   if (built.l1 !== null) l1.replace(image.header.l1Offset, built.l1)
   compressed.forgetAll()
   writer.overlap.renew()
-}
-
-async function updateAllOrNothing(writer: Qcow2Writer, header: Partial<Header>, state: { decided: boolean }): Promise<void> {
-  const { image } = writer
-  try {
-    await updateHeader(image, HEADER_FIELDS.tables, header)
-  } catch (error) {
-    // It may have been written or not.
-    await updateHeader(image, HEADER_FIELDS.tables, {}).catch(() => {
-      state.decided = false
-      image.corruption.first ??= new BlockError('io', 'The header could not be written; the image must be closed before it can be changed', { cause: error })
-    })
-    throw error
-  }
 }
 
 async function takeClusters(writer: Qcow2Writer, count: number, taken: PendingFree[]): Promise<number[]> {

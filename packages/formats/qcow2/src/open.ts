@@ -1,20 +1,20 @@
 import { BlockError, ChildRole, type ChildHandle, type ChildSlot, type OpenContext } from '@blockloom/block-driver'
+import { CoMutex } from '@blockloom/coroutine-scheduler'
 import { TableCache } from '@blockloom/driver-kit'
 import { zlibRaw, zstd } from '@blockloom/driver-kit/codecs'
+import { BitmapList } from './bitmaps/bitmap-list.ts'
 import { cacheSizes } from './cache-sizes.ts'
 import { CompressedReader } from './compressed-read.ts'
 import { Corruption } from './corruption.ts'
+import { openEncryption } from './encryption/open-encryption.ts'
 import { updateHeader } from './header-update.ts'
 import type { Qcow2Image } from './image.ts'
 import { L1Table } from './l1-table.ts'
 import { Mapper } from './mapper.ts'
-import { decodeHeaderArea, type DecodedHeaderArea } from './on-disk/header-area.ts'
-import { readClusterSize } from './on-disk/header-decode.ts'
+import type { DecodedHeaderArea } from './on-disk/header-area.ts'
 import { HEADER_FIELDS } from './on-disk/header.ts'
 import type { Qcow2Options } from './options.ts'
-
-/** The first read: the fixed header, and extensions of usual length. */
-const FIRST_READ = 4096
+import { readHeaderArea } from './read-header.ts'
 
 const NO_CHILD: ChildSlot = Object.freeze({ current: null })
 
@@ -33,7 +33,9 @@ export async function openImage(context: OpenContext<Qcow2Options>, relieve: () 
   assertUsable(area, context)
   const sizes = cacheSizes(options, geometry, header.size)
   const externalData = header.features.externalData
-  const dataFile = await openDataFile(context, area, file)
+  const openedDataFile = await openDataFile(context, area, file)
+  const encryption = await openEncryption(context, area, file)
+  const dataFile = encryption !== null && encryption.cipher === null ? null : openedDataFile
   const backing = await openBacking(context, area)
 
   const l1Bytes = new Uint8Array(header.l1Entries * 8)
@@ -47,11 +49,16 @@ export async function openImage(context: OpenContext<Qcow2Options>, relieve: () 
   const l2Context = { extendedL2: geometry.extendedL2, externalData }
   const image: Qcow2Image = {
     area,
+    headerTurn: new CoMutex(),
     get header() {
       return this.area.header
     },
-    version: header.version,
-    geometry,
+    get version() {
+      return this.area.header.version
+    },
+    get geometry() {
+      return this.area.geometry
+    },
     clusterSize: geometry.clusterSize,
     context: l2Context,
     mode,
@@ -60,32 +67,21 @@ export async function openImage(context: OpenContext<Qcow2Options>, relieve: () 
     dataFile,
     externalData,
     backing,
+    encryption,
     codec,
     corruption,
     l1,
     l2Cache,
-    mapper: new Mapper({ geometry, context: l2Context, version: header.version, l2Cache, corruption }, l1),
+    mapper: new Mapper({ geometry, context: l2Context, get version() { return image.version }, l2Cache, corruption }, l1),
     compressed: new CompressedReader(geometry, file, codec),
+    bitmaps: new BitmapList(),
     warn: (message) => context.warn(message),
   }
   return image
 }
 
-async function readHeaderArea(file: ChildHandle, forCheck: boolean): Promise<DecodedHeaderArea> {
-  const first = new Uint8Array(FIRST_READ)
-  await file.read(0, first)
-  const clusterSize = readClusterSize(first)
-  const cluster = clusterSize <= FIRST_READ ? first.subarray(0, clusterSize) : new Uint8Array(clusterSize)
-  if (clusterSize > FIRST_READ) await file.read(0, cluster)
-  return decodeHeaderArea(cluster, { purpose: forCheck ? 'check' : 'open' })
-}
-
 function assertUsable(area: DecodedHeaderArea, context: OpenContext<Qcow2Options>): void {
-  const { features, encryption } = area.header
-  if (encryption !== 'none') {
-    const name = encryption === 'luks' ? 'LUKS' : 'AES'
-    throw new BlockError('unsupported', `Images with ${name} encryption are not supported`, { detail: { field: 'crypt_method' } })
-  }
+  const { features } = area.header
   if (context.mode.readOnly || context.mode.forCheck) return
   if (features.corrupt) {
     throw new BlockError('read-only', 'qcow2: Image is corrupt; cannot be opened read/write', { errno: 'EACCES', detail: { field: 'incompatible_features' } })
@@ -124,5 +120,5 @@ async function openBacking(context: OpenContext<Qcow2Options>, area: DecodedHead
 }
 
 async function setCorruptBit(image: Qcow2Image): Promise<void> {
-  await updateHeader(image, HEADER_FIELDS.incompatible, { features: { ...image.header.features, corrupt: true } })
+  await updateHeader(image, HEADER_FIELDS.incompatible, ({ features }) => ({ features: { ...features, corrupt: true } }))
 }

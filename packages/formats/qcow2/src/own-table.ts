@@ -25,6 +25,7 @@ async function makeTable(writer: Qcow2Writer, l1Index: number): Promise<void> {
   // Throws if the entry cannot be.
   const old = mapper.sliceOffset(guest)
   if (old !== 0 && l1.copied(l1Index)) return
+  overlap.assertL1Entry(l1Index)
   await l2Cache.reserve()
   const contents = old === 0 ? null : await readTable(writer, old)
   const { first } = await allocator.allocate(1)

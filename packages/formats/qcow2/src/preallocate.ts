@@ -2,6 +2,8 @@ import type { ChildHandle } from '@blockloom/block-driver'
 import type { ClusterLayout } from './create-layout.ts'
 import type { CreateSettings } from './create-settings.ts'
 import { BatchWriter } from './create-writer.ts'
+import type { DataCipher } from './encryption/data-cipher.ts'
+import { writeEncryptedZeroes } from './encryption/encrypted-data.ts'
 import { viewOf } from './on-disk/integers.ts'
 import { setL1Entry } from './on-disk/l1.ts'
 import { setL2Entry } from './on-disk/l2.ts'
@@ -17,6 +19,8 @@ export interface PreallocateRequest {
   readonly l1Offset: number
   /** The file reads as zeroes where nothing was written. */
   readonly blank: boolean
+  /** null if the image is not encrypted. */
+  readonly cipher: DataCipher | null
   readonly signal: AbortSignal | undefined
 }
 
@@ -29,11 +33,13 @@ export interface PreallocateRequest {
  * @internal
  */
 export async function preallocate(request: PreallocateRequest): Promise<void> {
-  const { file, settings, layout, l1Offset } = request
-  const { geometry, size, l1Entries } = settings
+  const { file, settings, layout, l1Offset, cipher } = request
+  const { geometry, size, l1Entries, version } = settings
   const { clusterSize, l2Entries } = geometry
   const clusters = Math.ceil(size / clusterSize)
   const data = await dataPlacer(request, clusters)
+  // What is in the file now does not decrypt to zeroes: the entries have to say so, where they can.
+  const isZero = cipher !== null && version >= 3 && !geometry.extendedL2
   const slice = Math.min(l2Entries, L2_SLICE_BYTES / geometry.l2EntrySize)
   const l1 = new Uint8Array(l1Entries * 8)
   const l1View = viewOf(l1)
@@ -48,8 +54,9 @@ export async function preallocate(request: PreallocateRequest): Promise<void> {
       const count = Math.min(slice, used - from)
       const guest = index * l2Entries + from
       const host = await data.place(guest, count)
+      if (cipher !== null && version < 3) await writeEncryptedZeroes(file, cipher, guest * clusterSize, host * clusterSize, count * clusterSize)
       // Subclusters stay unallocated: they have a place, but the backing file, if any, is still seen.
-      for (let i = 0; i < count; i++) setL2Entry(geometry, view, from + i, (host + i) * clusterSize, true, false)
+      for (let i = 0; i < count; i++) setL2Entry(geometry, view, from + i, (host + i) * clusterSize, true, isZero)
     }
     await batch.write(place * clusterSize, table)
     setL1Entry(l1View, index, place * clusterSize, true)

@@ -1,12 +1,17 @@
 import { BlockError, type ChildHandle, type ChildSlot } from '@blockloom/block-driver'
 import type { CompressedReader } from './compressed-read.ts'
+import type { PackedCluster } from './compressed-spans.ts'
+import { readEncrypted } from './encryption/encrypted-data.ts'
+import type { Encryption } from './encryption/encryption.ts'
 import type { Mapper } from './mapper.ts'
+import { settle, settleAll } from './settle.ts'
 
 /** What reading needs of an image. @internal */
 export interface ReadSource {
   readonly clusterSize: number
   /** Where guest clusters are; null if the image was opened for metadata only. */
   readonly dataFile: ChildHandle | null
+  readonly encryption: Pick<Encryption, 'cipher'> | null
   readonly backing: ChildSlot
   readonly compressed: CompressedReader
 }
@@ -30,15 +35,18 @@ export function readGuest(source: ReadSource, mapper: Mapper, offset: number, in
 
 async function readRuns(source: ReadSource, mapper: Mapper, offset: number, into: Uint8Array): Promise<void> {
   const requests: Promise<void>[] = []
+  const packed: PackedCluster[] = []
   try {
     for (let done = 0; done < into.length; ) {
       const at = offset + done
       while (!mapper.lookup(at, offset + into.length)) await mapper.load(at)
       const { kind, bytes } = mapper
       if (kind === 'zero' || kind === 'zero-alloc') into.fill(0, done, done + bytes)
+      else if (kind === 'compressed' && bytes === source.clusterSize) packed.push({ hi: mapper.hi, lo: mapper.lo, into: into.subarray(done, done + bytes) })
       else requests.push(settle(readRun(source, mapper, at, into.subarray(done, done + bytes))))
       done += bytes
     }
+    if (packed.length > 0) requests.push(settle(source.compressed.readAll(packed)))
   } catch (error) {
     requests.push(Promise.reject(error))
   }
@@ -48,8 +56,11 @@ async function readRuns(source: ReadSource, mapper: Mapper, offset: number, into
 /** Reads the run that the mapper has just found; it starts at guest offset `at` and is as long as `into`. */
 function readRun(source: ReadSource, mapper: Mapper, at: number, into: Uint8Array): Promise<void> {
   switch (mapper.kind) {
-    case 'data':
-      return (source.dataFile ?? noDataFile()).read(mapper.host, into)
+    case 'data': {
+      const file = source.dataFile ?? noDataFile()
+      if (source.encryption === null) return file.read(mapper.host, into)
+      return readEncrypted(file, source.encryption.cipher!, at, mapper.host, into)
+    }
     case 'zero':
     case 'zero-alloc':
       into.fill(0)
@@ -69,21 +80,4 @@ const DONE: Promise<void> = Promise.resolve()
 
 function noDataFile(): never {
   throw new BlockError('unsupported', 'The image was opened for its metadata only; its data file is not open')
-}
-
-/** Marks a rejection as handled: {@link settleAll} reports it later. @internal */
-export function settle<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
-  return promise
-}
-
-/** Waits until all have ended, then throws the first error in the order given: nothing still touches the buffers. @internal */
-export async function settleAll(requests: readonly Promise<unknown>[]): Promise<void> {
-  if (requests.length === 0) return
-  if (requests.length === 1) {
-    await requests[0]
-    return
-  }
-  const results = await Promise.allSettled(requests)
-  for (const result of results) if (result.status === 'rejected') throw result.reason
 }

@@ -89,7 +89,7 @@ export class RefcountDeltas {
   /**
    * Checks all changes.
    *
-   * @throws BlockError `invalid` (EINVAL) if a refcount would not fit its width; `corrupt` if a cluster is in use that
+   * @throws BlockError `unsupported` (EINVAL) if a refcount would not fit its width; `corrupt` if a cluster is in use that
    *   was not counted
    */
   verify(): void {
@@ -98,7 +98,7 @@ export class RefcountDeltas {
       if (delta === 0) return
       if (old === 0 || old + delta < 0) throw this.#uncounted(cluster)
       if (old + delta > codec.max) {
-        throw new BlockError('invalid', `Refcounts of ${codec.bits} bits are too small: cluster ${cluster} would have ${old + delta} references`, { detail: { field: 'refcount_order' } })
+        throw new BlockError('unsupported', `Refcounts of ${codec.bits} bits are too small: cluster ${cluster} would have ${old + delta} references`, { errno: 'EINVAL', detail: { field: 'refcount_order' } })
       }
     })
   }

@@ -1,9 +1,11 @@
 import type { ChildHandle } from '@blockloom/block-driver'
 import { TableCache, type TableEntry } from '@blockloom/driver-kit'
 import { hex, type Corruption } from './corruption.ts'
+import { eachSlice } from './each-slice.ts'
 import { viewOf } from './on-disk/integers.ts'
 import { isUsableClusterOffset } from './on-disk/l2.ts'
 import { refcountBlockOffset, refcountCodec, setRefcountBlockOffset, type RefcountCodec } from './on-disk/refcount.ts'
+import type { Overlap } from './overlap/overlap.ts'
 import type { Geometry, HostOffset } from './units.ts'
 
 /** @internal */
@@ -33,14 +35,14 @@ export interface TableWrite {
  * @internal
  */
 export class Refcounts {
-  readonly codec: RefcountCodec
+  codec: RefcountCodec
   readonly cache: TableCache
   tableOffset: HostOffset
-  /** Called before the block at a host offset is changed; throws if that must not be. */
-  assertBlock: (offset: number) => void = () => {}
-  readonly #geometry: Geometry
+  /** Knows whether a block or a table entry may be changed. */
+  overlap: Pick<Overlap, 'assertTable' | 'assertRefcountTableEntry'> | null = null
+  #geometry: Geometry
   readonly #corruption: Corruption
-  readonly #perSlice: number
+  #perSlice: number
   readonly #dirty = new Set<number>()
   #table: DataView
 
@@ -118,7 +120,7 @@ export class Refcounts {
 
   /** Sets the refcounts of `count` clusters from `cluster` on, which are all in `slice`. */
   setRun(slice: TableEntry, cluster: number, count: number, refcount: number): void {
-    this.assertBlock(slice.offset)
+    this.overlap?.assertTable(slice.offset, 'refcount block')
     const first = cluster % this.#perSlice
     for (let i = 0; i < count; i++) this.codec.set(slice.view, first + i, refcount)
     const bits = this.codec.bits
@@ -140,6 +142,7 @@ export class Refcounts {
    * other block is involved, and the new one is valid as soon as the table points to it.
    */
   createBlock(index: number, cluster: number): void {
+    this.overlap?.assertRefcountTableEntry(index)
     const offset = cluster * this.#geometry.clusterSize
     for (let at = 0; at < this.#geometry.clusterSize; at += this.cache.entrySize) this.cache.create(offset + at)
     setRefcountBlockOffset(this.#table, index, offset)
@@ -174,6 +177,23 @@ export class Refcounts {
     for (const index of this.#dirty) setRefcountBlockOffset(view, index, refcountBlockOffset(this.#table, index))
     this.tableOffset = offset
     this.#table = view
+  }
+
+  /**
+   * Becomes other refcounts, which are on disk, and may have another width. What was cached or not written yet of the old
+   * ones is forgotten.
+   */
+  startOver(geometry: Geometry, offset: HostOffset, table: Uint8Array): void {
+    for (let index = 0; index < this.tableEntries; index++) {
+      const block = refcountBlockOffset(this.#table, index)
+      if (block !== 0) eachSlice(block, geometry.clusterSize, this.cache, (at) => this.cache.drop(at))
+    }
+    this.#geometry = geometry
+    this.codec = refcountCodec(geometry.refcountBits)
+    this.#perSlice = (this.cache.entrySize * 8) / geometry.refcountBits
+    this.#dirty.clear()
+    this.tableOffset = offset
+    this.#table = viewOf(table)
   }
 
   #sliceOffset(cluster: number): number {

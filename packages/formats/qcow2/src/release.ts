@@ -1,3 +1,4 @@
+import { discardKept } from './keep-clusters.ts'
 import type { PendingFree } from './pending-frees.ts'
 import type { Qcow2Writer } from './writer.ts'
 
@@ -10,10 +11,16 @@ import type { Qcow2Writer } from './writer.ts'
  * @internal
  */
 export async function release(writer: Qcow2Writer, frees: readonly PendingFree[]): Promise<void> {
-  for (const { first, count, reason } of frees) {
+  for (const free of frees) {
+    const { first, count, reason, guest } = free
+    if (guest !== undefined) {
+      // Advice only: whatever prevents it, the entries are right.
+      await discardKept(writer, { ...free, guest }).catch(() => {})
+      continue
+    }
     for (let cluster = first; cluster < first + count; ) {
       const run = await freeRun(writer, cluster, first + count)
-      const shouldDiscard = writer.image.options[reason === 'request' ? 'pass-discard-request' : 'pass-discard-other']
+      const shouldDiscard = writer.image.options[`pass-discard-${reason}`]
       if (run > 0 && shouldDiscard) {
         // Before anybody can store something there again.
         const { clusterSize, file } = writer.image

@@ -7,6 +7,7 @@ import { HEADER_FIELDS } from './on-disk/header.ts'
 import { setL2Entry } from './on-disk/l2.ts'
 import { setSubclusters } from './on-disk/l2-subclusters.ts'
 import { mapNewClusters } from './map-new-clusters.ts'
+import type { FreeReason } from './pending-frees.ts'
 import { l1EntriesFor, roundUpToCluster } from './units.ts'
 import { writeGuest } from './write.ts'
 import type { Qcow2Writer } from './writer.ts'
@@ -21,7 +22,8 @@ const ZERO_PIECE = 1024 * 1024
  * Growing: new bytes read as zeroes before the header says that they exist. Shrinking: the header changes first, then
  * the clusters behind the end become free. Either way a crash leaves a valid image of the old or the new size.
  *
- * @throws BlockError `invalid` for a size that is not a multiple of 512; `unsupported` for version 2 with snapshots
+ * @throws BlockError `invalid` for a size that is not a multiple of 512; `unsupported` for version 2 with snapshots;
+ *   `corrupt` if a stored bitmap is inconsistent
  * @internal
  */
 export async function resizeGuest(writer: Qcow2Writer, size: number, options: Required<ResizeOptions>): Promise<void> {
@@ -35,6 +37,7 @@ export async function resizeGuest(writer: Qcow2Writer, size: number, options: Re
   if (size < oldSize && options.preallocation !== 'off') {
     throw new BlockError('invalid', "Preallocation can't be used for shrinking an image")
   }
+  image.bitmaps.assertConsistent()
   if (!writer.ready) await writer.prepare()
   image.corruption.assertWritable()
   if (size < oldSize) {
@@ -47,11 +50,12 @@ export async function resizeGuest(writer: Qcow2Writer, size: number, options: Re
     await writer.committer.run(true)
     await updateHeader(image, HEADER_FIELDS.size, { size })
   }
-  if (header.features.rawExternalData) await image.dataFile!.resize(size)
+  // As long as the disk, as the reference has it.
+  if (image.externalData) await image.dataFile!.resize(size)
 }
 
 /** Makes the entries of whole clusters empty. @internal */
-export async function dropClusters(writer: Qcow2Writer, from: number, to: number): Promise<void> {
+export async function dropClusters(writer: Qcow2Writer, from: number, to: number, reason: FreeReason = 'other'): Promise<void> {
   const { geometry } = writer.image
   await changeEntries(
     writer,
@@ -59,7 +63,7 @@ export async function dropClusters(writer: Qcow2Writer, from: number, to: number
     to,
     (slice, index, count) => {
       for (let i = index; i < index + count; i++) {
-        dropEntry(writer, slice, i, 'other')
+        dropEntry(writer, slice, i, reason)
         setL2Entry(geometry, slice.view, i, 0, false, false)
         if (geometry.extendedL2) setSubclusters(slice.view, i, 0, 0)
       }

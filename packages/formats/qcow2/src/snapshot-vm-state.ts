@@ -1,4 +1,5 @@
 import { BlockError } from '@blockloom/block-driver'
+import { ENCRYPTION_SECTOR } from './encryption/data-cipher.ts'
 import { growL1 } from './l1-growth.ts'
 import type { Qcow2Image } from './image.ts'
 import { L1Table } from './l1-table.ts'
@@ -58,6 +59,17 @@ export async function readVmState(image: Qcow2Image, entry: SnapshotEntry, offse
     throw new BlockError('corrupt', 'The VM state goes beyond the L1 table of the snapshot', { errno: 'EIO', detail: { field: 'vm_state_size' } })
   }
   const mapper = new Mapper(image, new L1Table(entry.l1Offset, l1))
-  // A backing file has nothing to do with it, however long it is.
-  await readGuest({ clusterSize: image.clusterSize, dataFile: image.dataFile, backing: { current: null }, compressed: image.compressed }, mapper, start + offset, into)
+  if (image.encryption !== null && (offset % ENCRYPTION_SECTOR !== 0 || into.length % ENCRYPTION_SECTOR !== 0)) {
+    const from = offset - (offset % ENCRYPTION_SECTOR)
+    const sectors = new Uint8Array(Math.ceil((offset + into.length - from) / ENCRYPTION_SECTOR) * ENCRYPTION_SECTOR)
+    await readState(image, mapper, start + from, sectors)
+    into.set(sectors.subarray(offset - from, offset - from + into.length))
+    return
+  }
+  await readState(image, mapper, start + offset, into)
+}
+
+/** Reads behind the disk: a backing file has nothing to do with it, however long it is. */
+function readState(image: Qcow2Image, mapper: Mapper, at: number, into: Uint8Array): Promise<void> {
+  return readGuest({ clusterSize: image.clusterSize, dataFile: image.dataFile, encryption: image.encryption, backing: { current: null }, compressed: image.compressed }, mapper, at, into)
 }

@@ -1,4 +1,5 @@
 import { BlockError, limits, type Instance, type SnapshotInfo } from '@blockloom/block-driver'
+import { encryptedAlignment } from './encryption/data-cipher.ts'
 import { extents } from './extents.ts'
 import type { Qcow2Image } from './image.ts'
 import { L1Table } from './l1-table.ts'
@@ -25,11 +26,10 @@ export async function readSnapshotTable(image: Qcow2Image): Promise<{ readonly e
   const size = await image.file.size()
   let at = 0
   while (entries.length < snapshotCount) {
-    if (snapshotTableOffset + at >= size) {
-      throw new BlockError('corrupt', 'The snapshot table goes beyond the end of the image file', { detail: { field: 'nb_snapshots' } })
-    }
-    const window = new Uint8Array(Math.min(WINDOW, Math.max(4096, size - snapshotTableOffset - at)))
-    await image.file.read(snapshotTableOffset + at, window)
+    // As for the reference, everything behind the end of the file is zeroes: the guest's disk is not lost with its snapshots.
+    const left = size - snapshotTableOffset - at
+    const window = new Uint8Array(Math.min(WINDOW, Math.max(4096, left)))
+    if (left > 0) await image.file.read(snapshotTableOffset + at, window)
     let found = decodeSnapshotEntries(window, snapshotCount - entries.length, entries.length, at)
     if (found.entries.length === 0) {
       const padded = new Uint8Array(WINDOW)
@@ -80,10 +80,10 @@ export async function openSnapshot(image: Qcow2Image, store: SnapshotStore, sele
     })
   }
   return {
-    limits: limits({ clusterSize: image.clusterSize }),
+    limits: limits({ clusterSize: image.clusterSize, ...encryptedAlignment(image) }),
     size: () => size,
     read: (offset, into) => whileThere(() => readGuest(image, mapper, offset, into)),
-    extents: (offset, length) => whileThere(() => extents(mapper, image.dataFile, offset, length)),
+    extents: (offset, length) => whileThere(() => extents(image, mapper, offset, length)),
     close: async () => {},
   }
 }

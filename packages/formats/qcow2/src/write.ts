@@ -1,8 +1,8 @@
-import { writeWithCow, type CowWrite } from './cow.ts'
+import { writeData, writeWithCow, type CowWrite } from './cow.ts'
 import type { Flight } from './in-flight.ts'
 import { cachedSlice, link } from './link.ts'
 import { ownTable } from './own-table.ts'
-import { settle, settleAll } from './read.ts'
+import { settle, settleAll } from './settle.ts'
 import { release } from './release.ts'
 import type { Qcow2Writer } from './writer.ts'
 
@@ -22,7 +22,7 @@ export function writeGuest(writer: Qcow2Writer, offset: number, from: Uint8Array
     if (writer.ready && image.corruption.first === null && planner.plan(offset, end) === 'planned' && planner.kind === 'in-place' && planner.end === end) {
       const { clusterSize } = image
       if (inFlight.size === 0 || inFlight.find(Math.floor(offset / clusterSize), Math.ceil(end / clusterSize)) === undefined) {
-        return writer.grace.during(writeInPlace(writer, planner.host, from))
+        return writer.grace.during(writeInPlace(writer, offset, planner.host, from))
       }
     }
   } catch (error) {
@@ -31,13 +31,13 @@ export function writeGuest(writer: Qcow2Writer, offset: number, from: Uint8Array
   return writer.grace.during(writePieces(writer, offset, from))
 }
 
-function writeInPlace(writer: Qcow2Writer, host: number, from: Uint8Array): Promise<void> {
-  const { dataFile, clusterSize, externalData } = writer.image
+function writeInPlace(writer: Qcow2Writer, guest: number, host: number, from: Uint8Array): Promise<void> {
+  const { clusterSize, externalData } = writer.image
   if (!externalData) {
     const first = Math.floor(host / clusterSize)
     writer.overlap.assertFree(first, Math.ceil((host + from.length) / clusterSize) - first)
   }
-  return dataFile!.write(host, from)
+  return writeData(writer.image, guest, host, from)
 }
 
 async function writePieces(writer: Qcow2Writer, offset: number, from: Uint8Array): Promise<void> {
@@ -79,7 +79,7 @@ function startPiece(writer: Qcow2Writer, at: number, end: number, from: Uint8Arr
     planner.trim(other.first * clusterSize)
   }
   if (planner.kind === 'in-place') {
-    requests.push(settle(writeInPlace(writer, planner.host, from.subarray(0, planner.end - at))))
+    requests.push(settle(writeInPlace(writer, at, planner.host, from.subarray(0, planner.end - at))))
     return planner.end
   }
   let host = planner.host

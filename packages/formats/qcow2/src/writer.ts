@@ -9,11 +9,12 @@ import { Gate } from './gate.ts'
 import { Grace } from './grace.ts'
 import type { Qcow2Image } from './image.ts'
 import { InFlight } from './in-flight.ts'
-import { Overlap } from './overlap.ts'
+import { Overlap } from './overlap/overlap.ts'
 import { PendingFrees, type PendingFree } from './pending-frees.ts'
 import { growRefcountTable } from './refcount-growth.ts'
 import { Refcounts } from './refcounts.ts'
 import { release } from './release.ts'
+import type { SnapshotStore } from './snapshot-store.ts'
 import { WritePlanner } from './write-planner.ts'
 
 /**
@@ -45,7 +46,7 @@ export class Qcow2Writer {
   #growing: Promise<void> | undefined
   #freeing: Promise<void> = Promise.resolve()
 
-  constructor(image: Qcow2Image, refcountTable: Uint8Array, fileSize: number) {
+  constructor(image: Qcow2Image, refcountTable: Uint8Array, fileSize: number, snapshots: SnapshotStore) {
     const { geometry, file, header, corruption } = image
     const sizes = cacheSizes(image.options, geometry, header.size)
     this.image = image
@@ -57,9 +58,9 @@ export class Qcow2Writer {
       relieve: () => this.committer.run(false),
     })
     this.refcounts = new Refcounts({ geometry, file, corruption, tableOffset: header.refcountTableOffset, table: refcountTable, cache })
-    const overlap = new Overlap(image, this.refcounts)
+    const overlap = new Overlap(image, this.refcounts, snapshots)
     this.overlap = overlap
-    this.refcounts.assertBlock = (offset) => overlap.assertTable(offset)
+    this.refcounts.overlap = overlap
     this.allocator = new Allocator({
       geometry,
       refcounts: this.refcounts,
@@ -70,17 +71,16 @@ export class Qcow2Writer {
     this.planner = new WritePlanner(image)
   }
 
-  /** Before the first change: see autoclear.ts. */
+  /** Before the first change, and when tables have moved: see autoclear.ts and overlap.ts. */
   prepare(): Promise<void> {
-    this.#preparing ??= clearAutoclear(this.image).then(
-      () => {
+    this.#preparing ??= clearAutoclear(this)
+      .then(() => this.overlap.learn())
+      .then(() => {
         this.ready = true
-      },
-      (error: unknown) => {
+      })
+      .finally(() => {
         this.#preparing = undefined
-        throw error
-      },
-    )
+      })
     return this.#preparing
   }
 

@@ -2,6 +2,7 @@ import { isBlockError, RequestFlag, type Attempt } from '@blockloom/block-driver
 import type { TableEntry } from '@blockloom/driver-kit'
 import { changeEntries } from './change-entries.ts'
 import { unmapDataFile, zeroRawDataFile } from './data-file-zero.ts'
+import { zeroKeepingCluster } from './keep-clusters.ts'
 import { dropEntry } from './link.ts'
 import { classifyCluster, l2ZeroFlag, setL2Entry, setL2Halves } from './on-disk/l2.ts'
 import { ALL_SUBCLUSTERS, setSubclusters, subclusterMask, subclustersAllocated, subclustersZero } from './on-disk/l2-subclusters.ts'
@@ -39,9 +40,9 @@ export async function zeroGuest(writer: Qcow2Writer, offset: number, bytes: numb
           const cluster = Math.floor(at / clusterSize) + i
           const from = Math.max(0, at - cluster * clusterSize) / geometry.subclusterSize
           const upTo = Math.min(clusterSize, to - cluster * clusterSize) / geometry.subclusterSize
-          zeroSubclusters(writer, slice, index + i, from, upTo, unmap)
+          zeroSubclusters(writer, slice, index + i, from, upTo, unmap, cluster)
         } else {
-          zeroEntry(writer, slice, index + i, unmap)
+          zeroEntry(writer, slice, index + i, unmap, Math.floor(at / clusterSize) + i)
         }
       }
     },
@@ -56,7 +57,8 @@ export async function zeroGuest(writer: Qcow2Writer, offset: number, bytes: numb
   return 'done'
 }
 
-function zeroEntry(writer: Qcow2Writer, slice: TableEntry, index: number, unmap: boolean): void {
+function zeroEntry(writer: Qcow2Writer, slice: TableEntry, index: number, unmap: boolean, cluster: number): void {
+  if (unmap && zeroKeepingCluster(writer, slice, index, cluster)) return
   const { geometry, context } = writer.image
   const hi = slice.view.getUint32(index * 8)
   const lo = slice.view.getUint32(index * 8 + 4)
@@ -64,7 +66,8 @@ function zeroEntry(writer: Qcow2Writer, slice: TableEntry, index: number, unmap:
   if (kind === 'normal' && !unmap) {
     if (!l2ZeroFlag(lo)) setL2Halves(geometry, slice.view, index, hi, lo + 1)
   } else if (kind !== 'zero-alloc' || unmap) {
-    zeroPlain(writer, slice, index, 'request')
+    // Nobody asked for space of the host: compressed data goes because it has no place in the entry any more.
+    zeroPlain(writer, slice, index, unmap ? 'request' : 'other')
   }
 }
 
@@ -76,11 +79,13 @@ export function zeroPlain(writer: Qcow2Writer, slice: TableEntry, index: number,
   if (geometry.extendedL2) setSubclusters(slice.view, index, 0, ALL_SUBCLUSTERS)
 }
 
-function zeroSubclusters(writer: Qcow2Writer, slice: TableEntry, index: number, from: number, to: number, unmap: boolean): void {
+function zeroSubclusters(writer: Qcow2Writer, slice: TableEntry, index: number, from: number, to: number, unmap: boolean, cluster: number): void {
+  const isWhole = from === 0 && to === 32
+  if (isWhole && unmap && zeroKeepingCluster(writer, slice, index, cluster)) return
   const { context } = writer.image
   const kind = classifyCluster(context, slice.view.getUint32(index * 16), slice.view.getUint32(index * 16 + 4))
-  if (from === 0 && to === 32 && (unmap || kind !== 'normal')) {
-    zeroPlain(writer, slice, index, 'request')
+  if (isWhole && (unmap || kind !== 'normal')) {
+    zeroPlain(writer, slice, index, unmap ? 'request' : 'other')
     return
   }
   const mask = subclusterMask(from, to)

@@ -34,6 +34,7 @@ export const MEANINGS: Readonly<Record<string, Meaning>> = {
   ENOSPC: { code: 'no-space', text: 'No space left on device' },
   ENOSYS: { code: 'unsupported', text: 'Function not implemented' },
   ENOTDIR: { code: 'not-found', text: 'Not a directory' },
+  ENOTTY: { code: 'unsupported', text: 'Inappropriate ioctl for device' },
   ENOTSUP: { code: 'unsupported', text: 'Operation not supported' },
   ENXIO: { code: 'not-found', text: 'No such device or address' },
   EOPNOTSUPP: { code: 'unsupported', text: 'Operation not supported' },

@@ -21,5 +21,7 @@ export const fileOptions = {
 export const fileCreateOptions = {
   filename: option.string('File name on the host', { required: true }),
   size: option.size('Virtual disk size', { default: 0 }),
+  nocow: option.boolean('Turn off copy-on-write (valid only on btrfs)'),
   preallocation: option.choice(['off', 'falloc', 'full'], 'Preallocation mode (allowed values: off, falloc, full)', { default: 'off' }),
+  extent_size_hint: option.size('Extent size hint for the image file, 0 to disable'),
 }

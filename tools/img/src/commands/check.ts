@@ -1,6 +1,7 @@
 import { isBlockError, type CheckFix, type CheckResult } from '@blockloom/block-driver'
 import { cacheMode } from '../args/cache-mode.ts'
 import { Getopt } from '../args/getopt.ts'
+import { SecretObjects } from '../args/objects.ts'
 import { outputFormat } from '../args/output-format.ts'
 import type { Command } from '../command.ts'
 import { Failure, UsageError } from '../failure.ts'
@@ -19,6 +20,7 @@ const SYNTAX = [
   { name: 'quiet', short: 'q' },
   { name: 'image-opts', long: 'image-opts' },
   { name: 'force-share', short: 'U', long: 'force-share' },
+  { name: 'object', long: 'object', argument: true },
 ] as const
 
 const FIXES: Readonly<Record<string, CheckFix>> = { leaks: 'leaks', all: 'errors' }
@@ -30,6 +32,7 @@ const UNSUPPORTED = 63
 export const check: Command = {
   async run(host, args) {
     const getopt = new Getopt('check', args, SYNTAX)
+    const objects = new SecretObjects()
     let format: string | undefined
     let fix: CheckFix = 'none'
     let outputText = 'human'
@@ -39,6 +42,7 @@ export const check: Command = {
     let forceShare = false
     for (const { name, value } of getopt) {
       if (name === 'help') return printHelp(host)
+      if (name === 'object') objects.add(value)
       if (name === 'format') format = value
       if (name === 'repair') {
         if (!Object.hasOwn(FIXES, value)) throw new UsageError(`Unknown option value for -r (expecting 'leaks' or 'all'): ${value}`)
@@ -55,7 +59,7 @@ export const check: Command = {
     const output = outputFormat(outputText)
     const cache = cacheMode(cacheText)
     if (cache === undefined) throw new Failure(`Invalid source cache option: ${cacheText}`)
-    await using disk = await openNamed(host, { text, imageOpts, format }, { write: fix !== 'none', forceShare, forCheck: true, cache })
+    await using disk = await openNamed(host, { text, imageOpts, format }, { write: fix !== 'none', forceShare, forCheck: true, cache, secrets: objects.secrets() })
     const facet = disk.node.check
     if (facet === undefined) throw new Failure('This image format does not support checks', { exitCode: UNSUPPORTED })
 

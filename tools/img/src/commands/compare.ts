@@ -1,6 +1,7 @@
 import { compareImages, type CompareResult } from 'blockloom'
 import { cacheMode } from '../args/cache-mode.ts'
 import { Getopt } from '../args/getopt.ts'
+import { SecretObjects } from '../args/objects.ts'
 import type { Command } from '../command.ts'
 import { Failure, inContext, UsageError } from '../failure.ts'
 import { printHelp } from '../help.ts'
@@ -17,6 +18,7 @@ const SYNTAX = [
   { name: 'strict', short: 's' },
   { name: 'image-opts', long: 'image-opts' },
   { name: 'force-share', short: 'U', long: 'force-share' },
+  { name: 'object', long: 'object', argument: true },
 ] as const
 
 /** Images that cannot be opened or read. */
@@ -29,6 +31,7 @@ const PROGRESS_STEP = 2
 export const compare: Command = {
   async run(host, args) {
     const getopt = new Getopt('compare', args, SYNTAX)
+    const objects = new SecretObjects(FAILED)
     let format: string | undefined
     let format2: string | undefined
     let cacheText = 'writeback'
@@ -39,6 +42,7 @@ export const compare: Command = {
     let forceShare = false
     for (const { name, value } of getopt) {
       if (name === 'help') return printHelp(host)
+      if (name === 'object') objects.add(value)
       if (name === 'format') format = value
       if (name === 'format2') format2 = value
       if (name === 'cache') cacheText = value
@@ -55,7 +59,7 @@ export const compare: Command = {
     const say = (line: string): void => {
       if (!quiet) host.out(`${line}\n`)
     }
-    const how = { forceShare, cache, exitCode: FAILED }
+    const how = { forceShare, cache, secrets: objects.secrets(), exitCode: FAILED }
     await using a = await openNamed(host, { text: first, imageOpts, format }, how)
     await using b = await openNamed(host, { text: second, imageOpts, format: format2 }, how)
     const progress = createProgress(host, progressWanted && !quiet ? 'text' : 'none', PROGRESS_STEP)

@@ -2,6 +2,8 @@ import { cacheMode } from '../args/cache-mode.ts'
 import { countArgument, plainNumber } from '../args/count.ts'
 import { Getopt } from '../args/getopt.ts'
 import { OptionList } from '../args/keyval.ts'
+import { SecretObjects } from '../args/objects.ts'
+import { progressStyle } from '../args/progress-style.ts'
 import type { Command } from '../command.ts'
 import { Failure } from '../failure.ts'
 import { printHelp } from '../help.ts'
@@ -37,6 +39,9 @@ const SYNTAX = [
   { name: 'target-image-opts', long: 'target-image-opts' },
   { name: 'target-is-zero', long: 'target-is-zero' },
   { name: 'salvage', long: 'salvage' },
+  { name: 'bitmaps', long: 'bitmaps' },
+  { name: 'skip-broken', long: 'skip-broken-bitmaps' },
+  { name: 'object', long: 'object', argument: true },
 ] as const
 
 const MAX_SPARSE = 16 << 20
@@ -48,7 +53,7 @@ export const convert: Command = {
     if (parsed === 'help') return printHelp(host)
     const { options, targetFormat, names } = parsed
     if (options.asksForHelp) {
-      host.out(optionHelp(creationDriver(targetFormat ?? 'raw'), names.length > 0))
+      host.out(optionHelp(creationDriver(targetFormat ?? 'raw'), names.length > 1 ? names.at(-1) : undefined))
       return 0
     }
     await convertImages(host, checked(parsed))
@@ -63,6 +68,7 @@ interface Parsed {
   backingFormat: string | undefined
   compress: boolean
   readonly options: OptionList
+  readonly objects: SecretObjects
   snapshot: SnapshotSelection | undefined
   sparse: number | undefined
   progress: ProgressStyle
@@ -78,6 +84,8 @@ interface Parsed {
   targetImageOpts: boolean
   targetIsZero: boolean
   salvage: boolean
+  copyBitmaps: boolean
+  skipBroken: boolean
   names: readonly string[]
 }
 
@@ -85,10 +93,10 @@ function parse(host: Host, args: readonly string[]): Parsed | 'help' {
   const getopt = new Getopt('convert', args, SYNTAX)
   const say = (message: string): void => warn(host, message)
   const p: Parsed = {
-    format: undefined, targetFormat: undefined, backing: undefined, backingFormat: undefined, compress: false, options: new OptionList(),
+    format: undefined, targetFormat: undefined, backing: undefined, backingFormat: undefined, compress: false, options: new OptionList(), objects: new SecretObjects(),
     snapshot: undefined, sparse: undefined, progress: 'none', cacheText: 'unsafe', sourceCacheText: 'writeback', quiet: false,
     noCreate: false, parallel: 8, outOfOrder: false, rateLimit: 0, forceShare: false, imageOpts: false, targetImageOpts: false,
-    targetIsZero: false, salvage: false, names: [],
+    targetIsZero: false, salvage: false, copyBitmaps: false, skipBroken: false, names: [],
   }
   for (const { name, value } of getopt) {
     switch (name) {
@@ -100,6 +108,7 @@ function parse(host: Host, args: readonly string[]): Parsed | 'help' {
       case 'backing-format': p.backingFormat = value; break
       case 'compress': p.compress = true; break
       case 'options': p.options.add(value); break
+      case 'object': p.objects.add(value); break
       case 'snapshot': p.snapshot = snapshotSelection(value); break
       case 'sparse': p.sparse = sparseSize(value, say); break
       case 'progress': p.progress = 'text'; break
@@ -115,9 +124,12 @@ function parse(host: Host, args: readonly string[]): Parsed | 'help' {
       case 'target-image-opts': p.targetImageOpts = true; break
       case 'target-is-zero': p.targetIsZero = true; break
       case 'salvage': p.salvage = true; break
+      case 'bitmaps': p.copyBitmaps = true; break
+      case 'skip-broken': p.skipBroken = true; break
     }
   }
   p.names = getopt.operands
+  if (p.skipBroken && !p.copyBitmaps) throw new Failure('Use of --skip-broken-bitmaps requires --bitmaps')
   return p
 }
 
@@ -134,11 +146,6 @@ function parallel(value: string): number {
   const count = plainNumber(value, complaint, 16)
   if (count < 1) throw new Failure(complaint)
   return count
-}
-
-function progressStyle(value: string): ProgressStyle {
-  if (value === 'json' || value === 'text' || value === 'none') return value
-  throw new Failure('--progress must be used with text, json or none as argument.')
 }
 
 /** Checks options against each other, before anything is opened. */
@@ -159,9 +166,11 @@ function checked(p: Parsed): Conversion {
     sources: sources.map((text) => ({ text, imageOpts: p.imageOpts, format: p.format })),
     target: p.names.at(-1)!,
     values: Object.fromEntries(p.options.values()),
+    secrets: p.objects.secrets(),
     sourceCache,
     cache,
     sparse: p.sparse ?? 4096,
+    bitmaps: p.copyBitmaps ? { skipBroken: p.skipBroken } : undefined,
     progress: p.quiet ? 'none' : p.progress,
   }
 }

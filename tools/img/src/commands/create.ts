@@ -1,14 +1,15 @@
 import type { AnyDriver } from '@blockloom/block-driver'
 import { MAX_IMAGE_SIZE } from '@blockloom/block-driver'
-import { allDrivers, backingPath, createImage, openImage } from 'blockloom'
+import { allDrivers, backingPath, createImage, openImage, type Secrets } from 'blockloom'
 import { exactCount, readCount } from '../args/count.ts'
 import { Getopt } from '../args/getopt.ts'
 import { OptionList } from '../args/keyval.ts'
+import { SecretObjects } from '../args/objects.ts'
 import type { Command } from '../command.ts'
 import { Failure, inContext, UsageError } from '../failure.ts'
 import { printHelp } from '../help.ts'
 import { warn, type Host } from '../host.ts'
-import { creationDriver, hasBacking, unknownOption } from '../images/creation.ts'
+import { creationDriver, creationOptions, hasBacking, targetProtocol, unknownOption } from '../images/creation.ts'
 import { formattingLine } from '../output/formatting-line.ts'
 import { optionHelp } from '../output/option-help.ts'
 
@@ -20,6 +21,7 @@ const SYNTAX = [
   { name: 'options', short: 'o', argument: true },
   { name: 'quiet', short: 'q' },
   { name: 'unsafe', short: 'u' },
+  { name: 'object', long: 'object', argument: true },
 ] as const
 
 /** `create`: makes an empty image. @internal */
@@ -27,6 +29,7 @@ export const create: Command = {
   async run(host, args) {
     const getopt = new Getopt('create', args, SYNTAX)
     const options = new OptionList()
+    const objects = new SecretObjects()
     let format = 'raw'
     let backing: string | undefined
     let backingFormat: string | undefined
@@ -34,6 +37,7 @@ export const create: Command = {
     let unsafe = false
     for (const { name, value } of getopt) {
       if (name === 'help') return printHelp(host)
+      if (name === 'object') objects.add(value)
       if (name === 'format') format = value
       if (name === 'backing') backing = value
       if (name === 'backing-format') backingFormat = value
@@ -45,14 +49,14 @@ export const create: Command = {
     if (options.asksForHelp) {
       const driver = creationDriver(format)
       if (filename !== undefined) requireProtocol(filename, '')
-      host.out(optionHelp(driver, filename !== undefined))
+      host.out(optionHelp(driver, filename))
       return 0
     }
     if (filename === undefined) throw new UsageError('Expecting image file name')
     const size = sizeText === undefined ? undefined : exactCount(sizeText, { what: 'image size', warn: (message) => warn(host, message) })
     if (unexpected !== undefined) throw new UsageError(`Unexpected argument: ${unexpected}`)
     try {
-      await createOne(host, { filename, format, size, backing, backingFormat, options, quiet, unsafe })
+      await createOne(host, { filename, format, size, backing, backingFormat, options, secrets: objects.secrets(), quiet, unsafe })
     } catch (error) {
       throw named(filename, error)
     }
@@ -67,6 +71,7 @@ interface Request {
   readonly backing: string | undefined
   readonly backingFormat: string | undefined
   readonly options: OptionList
+  readonly secrets: Secrets
   readonly quiet: boolean
   readonly unsafe: boolean
 }
@@ -76,7 +81,7 @@ async function createOne(host: Host, request: Request): Promise<void> {
   const driver = creationDriver(request.format)
   requireProtocol(filename, '')
   const values = Object.fromEntries(request.options.values())
-  const unknown = unknownOption(driver, values)
+  const unknown = unknownOption(creationOptions(driver, targetProtocol(filename)), values)
   if (unknown !== undefined) throw new Failure(`Invalid parameter '${unknown}'`)
   // A check of types; the line itself needs the size of the backing file.
   formattingLine(driver, filename, values)
@@ -85,14 +90,14 @@ async function createOne(host: Host, request: Request): Promise<void> {
     values['size'] = String(request.size)
   }
   setBacking(driver, values, request)
-  const backingSize = values['backing_file'] === undefined || request.unsafe ? undefined : await openBacking(filename, values)
+  const backingSize = values['backing_file'] === undefined || request.unsafe ? undefined : await openBacking(filename, values, request.secrets)
   if (values['size'] === undefined && backingSize !== undefined) values['size'] = String(backingSize)
   if (values['size'] === undefined) throw new Failure('Image creation needs a size parameter')
   if (!request.quiet) host.out(formattingLine(driver, filename, values))
   const size = readCount(values['size'])
   if (typeof size === 'string' || size.bytes > BigInt(MAX_IMAGE_SIZE)) throw new Failure(`The image size is too large for file format '${driver.name}'${driver.name === 'qcow2' ? ' (try using a larger cluster size)' : ''}`)
   if (filename === '') throw new Failure("Could not create '': No such file or directory")
-  await createImage(filename, { format: driver.name, options: values, size: Number(size.bytes), onWarning: (message) => warn(host, message) })
+  await createImage(filename, { format: driver.name, options: values, size: Number(size.bytes), secrets: request.secrets, onWarning: (message) => warn(host, message) })
 }
 
 function setBacking(driver: AnyDriver, values: Record<string, string>, { filename, backing, backingFormat }: Request): void {
@@ -109,7 +114,7 @@ function setBacking(driver: AnyDriver, values: Record<string, string>, { filenam
 }
 
 /** Opens the backing file to see that it is there; returns its size. */
-async function openBacking(filename: string, values: Readonly<Record<string, string>>): Promise<number> {
+async function openBacking(filename: string, values: Readonly<Record<string, string>>, secrets: Secrets): Promise<number> {
   const name = values['backing_file']!
   const format = values['backing_fmt']
   const hint = 'Could not open backing image.\n'
@@ -118,7 +123,7 @@ async function openBacking(filename: string, values: Readonly<Record<string, str
   let guessed: string
   let size: number
   try {
-    await using disk = await openImage(resolved, { format: format ?? 'probe', implicit: 'allow', forceShare: true })
+    await using disk = await openImage(resolved, { format: format ?? 'probe', implicit: 'allow', forceShare: true, noIo: true, secrets })
     guessed = disk.format
     size = disk.size
   } catch (error) {

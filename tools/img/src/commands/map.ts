@@ -1,5 +1,6 @@
 import { countArgument } from '../args/count.ts'
 import { Getopt } from '../args/getopt.ts'
+import { SecretObjects } from '../args/objects.ts'
 import { outputFormat } from '../args/output-format.ts'
 import type { Command } from '../command.ts'
 import { Failure, UsageError } from '../failure.ts'
@@ -17,6 +18,7 @@ const SYNTAX = [
   { name: 'force-share', short: 'U', long: 'force-share' },
   { name: 'start', short: 's', long: 'start-offset', argument: true },
   { name: 'length', short: 'l', long: 'max-length', argument: true },
+  { name: 'object', long: 'object', argument: true },
 ] as const
 
 const SECTOR = 512
@@ -25,6 +27,7 @@ const SECTOR = 512
 export const map: Command = {
   async run(host, args) {
     const getopt = new Getopt('map', args, SYNTAX)
+    const objects = new SecretObjects()
     let format: string | undefined
     let outputText = 'human'
     let imageOpts = false
@@ -33,6 +36,7 @@ export const map: Command = {
     let length = Infinity
     for (const { name, value } of getopt) {
       if (name === 'help') return printHelp(host)
+      if (name === 'object') objects.add(value)
       if (name === 'format') format = value
       if (name === 'output') outputText = value
       if (name === 'image-opts') imageOpts = true
@@ -42,7 +46,7 @@ export const map: Command = {
     }
     if (getopt.operands.length !== 1) throw new UsageError('Expecting one image file name')
     const output = outputFormat(outputText)
-    await using disk = await openNamed(host, { text: getopt.operands[0]!, imageOpts, format }, { forceShare })
+    await using disk = await openNamed(host, { text: getopt.operands[0]!, imageOpts, format }, { forceShare, secrets: objects.secrets() })
     const end = Math.min(start + length, Math.ceil(disk.size / SECTOR) * SECTOR)
     if (output === 'human') await printTable(host, layerMap(disk.node, start, end))
     else await printJson(host, layerMap(disk.node, start, end), start)

@@ -2,6 +2,7 @@ import type { Preallocation } from '@blockloom/block-driver'
 import { MAX_IMAGE_SIZE } from '@blockloom/block-driver'
 import { readCount } from '../args/count.ts'
 import { Getopt } from '../args/getopt.ts'
+import { SecretObjects } from '../args/objects.ts'
 import type { Command } from '../command.ts'
 import { Failure, inContext, UsageError } from '../failure.ts'
 import { printHelp } from '../help.ts'
@@ -15,6 +16,7 @@ const SYNTAX = [
   { name: 'image-opts', long: 'image-opts' },
   { name: 'preallocation', long: 'preallocation', argument: true },
   { name: 'shrink', long: 'shrink' },
+  { name: 'object', long: 'object', argument: true },
 ] as const
 
 const PREALLOCATIONS: readonly string[] = ['off', 'metadata', 'falloc', 'full']
@@ -26,6 +28,7 @@ export const resize: Command = {
     // The size comes last, and may begin with a dash.
     if (args.length < 2) throw new UsageError('Not enough arguments')
     const getopt = new Getopt('resize', args.slice(0, -1), SYNTAX)
+    const objects = new SecretObjects()
     let format: string | undefined
     let preallocation: Preallocation = 'off'
     let quiet = false
@@ -33,6 +36,7 @@ export const resize: Command = {
     let shrink = false
     for (const { name, value } of getopt) {
       if (name === 'help') return printHelp(host)
+      if (name === 'object') objects.add(value)
       if (name === 'format') format = value
       if (name === 'quiet') quiet = true
       if (name === 'image-opts') imageOpts = true
@@ -44,7 +48,7 @@ export const resize: Command = {
     }
     if (getopt.operands.length !== 1) throw new UsageError('Expecting image file name and size')
     const { sign, bytes } = readSize(host, args.at(-1)!)
-    await using disk = await openNamed(host, { text: getopt.operands[0]!, imageOpts, format }, { write: true, unmap: true })
+    await using disk = await openNamed(host, { text: getopt.operands[0]!, imageOpts, format }, { write: true, unmap: true, secrets: objects.secrets() })
     const current = disk.size
     const size = sign === 0 ? bytes : current + sign * bytes
     if (size <= 0) throw new Failure('New image size must be positive')

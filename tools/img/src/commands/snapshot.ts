@@ -1,6 +1,7 @@
 import { isBlockError } from '@blockloom/block-driver'
 import type { DiskImage } from 'blockloom'
 import { Getopt } from '../args/getopt.ts'
+import { SecretObjects } from '../args/objects.ts'
 import type { Command } from '../command.ts'
 import { Failure, UsageError } from '../failure.ts'
 import { printHelp } from '../help.ts'
@@ -18,6 +19,7 @@ const SYNTAX = [
   { name: 'quiet', short: 'q' },
   { name: 'image-opts', long: 'image-opts' },
   { name: 'force-share', short: 'U', long: 'force-share' },
+  { name: 'object', long: 'object', argument: true },
 ] as const
 
 /** Names are cut to this many bytes, as the reference does. */
@@ -27,12 +29,14 @@ const MOST_NAME_BYTES = 255
 export const snapshot: Command = {
   async run(host, args) {
     const getopt = new Getopt('snapshot', args, SYNTAX)
+    const objects = new SecretObjects()
     let action: { readonly name: string; readonly value: string } | undefined
     let imageOpts = false
     let forceShare = false
     for (const { name, value } of getopt) {
       if (name === 'help') return printHelp(host)
-      if (name === 'image-opts') imageOpts = true
+      if (name === 'object') objects.add(value)
+      else if (name === 'image-opts') imageOpts = true
       else if (name === 'force-share') forceShare = true
       else if (name !== 'quiet') {
         if (action !== undefined) throw new UsageError("Cannot mix '-l', '-a', '-c', '-d'")
@@ -41,7 +45,7 @@ export const snapshot: Command = {
     }
     if (getopt.operands.length !== 1) throw new UsageError('Expecting one image file name')
     const write = action?.name !== 'list'
-    await using disk = await openNamed(host, { text: getopt.operands[0]!, imageOpts }, { write, forceShare, ...(write ? { unmap: true } : {}) })
+    await using disk = await openNamed(host, { text: getopt.operands[0]!, imageOpts }, { write, forceShare, secrets: objects.secrets(), ...(write ? { unmap: true } : {}) })
     if (action !== undefined) await ACTIONS[action.name]!(disk, action.value, host)
     return 0
   },

@@ -1,4 +1,4 @@
-import { openImage, type DiskImage } from 'blockloom'
+import { openImage, type DiskImage, type Secrets } from 'blockloom'
 import type { CacheMode } from '../args/cache-mode.ts'
 import { imageOptionsName } from '../args/image-opts.ts'
 import { Failure, inContext } from '../failure.ts'
@@ -22,6 +22,9 @@ export interface OpenHow {
   readonly forCheck?: boolean
   readonly unmap?: boolean
   readonly cache?: CacheMode
+  /** Options of the image's driver. */
+  readonly options?: Readonly<Record<string, unknown>>
+  readonly secrets?: Secrets
   readonly exitCode?: number
   readonly signal?: AbortSignal
 }

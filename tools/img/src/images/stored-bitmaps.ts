@@ -26,6 +26,11 @@ export async function storedBitmapBytes(disk: DiskImage, target: AnyDriver, opti
   return (total + clusters(directory)) * cluster
 }
 
+/** The image's format stores bitmaps. @internal */
+export async function canHaveBitmaps(disk: DiskImage): Promise<boolean> {
+  return (await bitmapsOf(disk)) !== undefined
+}
+
 /** Only qcow2 of version 3 stores bitmaps. */
 async function bitmapsOf(disk: DiskImage): Promise<readonly { readonly name: string; readonly granularity: number }[] | undefined> {
   const specific = (await imageInfo(disk.node))['format-specific']

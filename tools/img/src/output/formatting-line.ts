@@ -1,16 +1,17 @@
 import type { AnyDriver, OptionField, OptionsSchema } from '@blockloom/block-driver'
 import { Failure } from '../failure.ts'
 import { readCount } from '../args/count.ts'
+import { creationOptions, targetProtocol } from '../images/creation.ts'
 
 /**
  * The line that `create` announces an image with: the options that were given, and those with a default, in the order
- * of the driver's schema. Values are checked for their type only; what they mean is the driver's.
+ * of the driver's schema and its file's. Values are checked for their type only; what they mean is the driver's.
  *
  * @throws Failure in the reference's words
  * @internal
  */
 export function formattingLine(driver: AnyDriver, filename: string, values: Readonly<Record<string, string>>): string {
-  const options = shownOptions(driver.creation?.options ?? {}, values, '')
+  const options = shownOptions(creationOptions(driver, targetProtocol(filename)), values, '')
   return `Formatting '${filename}', fmt=${driver.name} ${options.join(' ')}\n`
 }
 

@@ -8,7 +8,7 @@ import { specificInfo } from './specific-info.ts'
 /** Members of driver-specific facts in the order that the reference prints them; others follow. */
 const ORDER = [
   'compat', 'compression-type', 'lazy-refcounts', 'bitmaps', 'flags', 'name', 'granularity', 'refcount-bits', 'encrypt',
-  'ivgen-alg', 'hash-alg', 'cipher-alg', 'uuid', 'format', 'cipher-mode', 'slots', 'active', 'iters', 'key-offset', 'stripes', 'payload-offset', 'master-key-iters',
+  'ivgen-alg', 'hash-alg', 'cipher-alg', 'uuid', 'ivgen-hash-alg', 'format', 'cipher-mode', 'slots', 'active', 'iters', 'key-offset', 'stripes', 'payload-offset', 'master-key-iters',
   'data-file', 'data-file-raw', 'corrupt', 'extended-l2',
 ]
 

@@ -1,4 +1,6 @@
 import type { AnyDriver, FieldType, OptionsSchema } from '@blockloom/block-driver'
+import { Failure } from '../failure.ts'
+import { creationOptions, targetProtocol } from '../images/creation.ts'
 
 const TYPE_NAMES: Readonly<Record<Exclude<FieldType, 'object'>, string>> = {
   string: 'str',
@@ -9,11 +11,23 @@ const TYPE_NAMES: Readonly<Record<Exclude<FieldType, 'object'>, string>> = {
   number: 'num',
 }
 
-/** What `-o help` prints. @param named - a target is named too, so there is nothing more to say @internal */
-export function optionHelp(driver: AnyDriver, named: boolean): string {
-  const lines = optionLines(driver.creation?.options ?? {}, '').sort()
-  if (named) return `Supported options:\n${lines.join('')}`
+/**
+ * What `-o help` prints. With a target's name, the options of its file are there too.
+ *
+ * @throws Failure if nothing can be created in such a file
+ * @internal
+ */
+export function optionHelp(driver: AnyDriver, filename: string | undefined): string {
+  const protocol = filename === undefined ? null : targetProtocol(filename)
+  if (protocol !== null && protocol.creation === undefined) throw new Failure(`Protocol driver '${protocol.name}' does not support image creation`)
+  const lines = optionLines(creationOptions(driver, protocol), '').sort()
+  if (protocol !== null) return `Supported options:\n${lines.join('')}`
   return `Supported ${driver.name} options:\n${lines.join('')}\nThe protocol level may support further options.\nSpecify the target filename to include those options.\n`
+}
+
+/** What `-o help` of `amend` prints. @internal */
+export function amendHelp(driver: AnyDriver): string {
+  return `Amend options for '${driver.name}':\n${optionLines(driver.creation?.amend ?? {}, '').sort().join('')}`
 }
 
 function optionLines(schema: OptionsSchema, prefix: string): string[] {

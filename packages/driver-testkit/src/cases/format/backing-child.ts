@@ -137,8 +137,8 @@ export const backingChildCases: readonly Draft<FormatBench>[] = [
   },
 ]
 
-/** An empty overlay over data; `more` bytes longer than itself. */
-async function overlay(bench: FormatBench, more: number): Promise<{ image: FormatImage; model: ByteModel }> {
+/** An empty overlay over data; `more` bytes longer than itself. @internal */
+export async function overlay(bench: FormatBench, more: number): Promise<{ image: FormatImage; model: ByteModel }> {
   const size = await bench.size()
   const base = new SparseBytes()
   base.write(0, bench.random.bytes(Math.max(512, size + more)))

@@ -1,4 +1,4 @@
-import { isBlockError } from '@blockloom/block-driver'
+import { isBlockError, parseOptions } from '@blockloom/block-driver'
 import type { FormatBench, FormatImage } from '../../bench/format-bench.ts'
 import type { OpenedImage } from '../../bench/opened-image.ts'
 import type { CrashStyle } from '../../child/disk-file.ts'
@@ -19,7 +19,7 @@ interface Change {
   readonly needs: readonly FacetName[]
   /** Sizes that the disk may have while this runs. */
   readonly sizes: (bench: FormatBench, opened: OpenedImage, size: number) => number[]
-  readonly run: (opened: OpenedImage, sizes: readonly number[]) => Promise<unknown>
+  readonly run: (opened: OpenedImage, sizes: readonly number[], bench: FormatBench) => Promise<unknown>
 }
 
 const CHANGES: readonly Change[] = [
@@ -46,6 +46,15 @@ const CHANGES: readonly Change[] = [
     needs: ['backing.change', 'writer'],
     sizes: (_bench, _opened, size) => [size],
     run: (opened) => opened.call('backing.change()', () => opened.instance.backing!.change!({ filename: 'some other base.img', format: 'raw' })),
+  },
+  {
+    title: 'amending',
+    needs: ['amend', 'creation', 'writer'],
+    sizes: (_bench, _opened, size) => [size],
+    run: (opened, _sizes, bench) => {
+      const options = parseOptions(bench.fixture.driver.creation!.amend ?? {}, bench.fixture.amendOptions ?? {})
+      return opened.call('amend()', () => opened.instance.amend!.amend(options, { progress: () => {} }))
+    },
   },
 ]
 
@@ -82,7 +91,7 @@ async function crashDuring(bench: FormatBench, change: Change, snapshot: boolean
       if (slot < most) crashes[slot] = { image: image.crash(style, bench.random), style, step }
     }
   }
-  await change.run(opened, sizes)
+  await change.run(opened, sizes, bench)
   session.changed = () => {}
   await opened.close()
   for (const crash of crashes) await examine(bench, crash.image, model, sizes, `after a crash (${crash.style}) at change ${crash.step} of ${change.title}`)

@@ -111,16 +111,21 @@ export const metadataCases: readonly Draft<FormatBench>[] = [
     run: async (bench) => {
       const { image, model } = await bench.filled()
       const opened = await bench.open(image)
-      const given = bench.fixture.amendOptions ?? {}
-      const options = parseOptions(bench.fixture.driver.creation!.amend ?? {}, given)
+      const schema = bench.fixture.driver.creation!.amend
+      check(schema !== undefined, "the image has 'amend', but the table has no 'creation.amend'")
+      const options = parseOptions(schema, bench.fixture.amendOptions ?? {})
       let last = 0
+      let end: number | undefined
       await opened.call('amend()', () => opened.instance.amend!.amend(options, {
         progress: (done, total) => {
           check(done >= last && done <= total, `amend reports ${done} of ${total} after ${last}`)
           last = done
+          end = total
         },
       }))
+      check(end === undefined || last === end, `amend is done, and has reported ${last} of ${end}`)
       await model.checkAll(opened, 'after amend')
+      await checkHealth(opened, 'after amend')
       await opened.close()
       await checkReopened(bench, image, model, 'after amend and opening again')
     },

@@ -5,7 +5,7 @@ import { memberOf } from '../../facet-presence.ts'
 import { check } from '../../failure.ts'
 
 /** Facets that only change something. */
-const CHANGING = ['writer', 'zero', 'discard', 'resize', 'compress', 'amend'] as const
+const CHANGING = ['writer', 'zero', 'discard', 'resize', 'compress', 'amend', 'makeEmpty'] as const
 
 /** @internal */
 export const readOnlyCases: readonly Draft<Bench>[] = [

@@ -3,7 +3,7 @@ import { bitmapDataOffset, classifyBitmapCluster } from '../on-disk/bitmap-table
 import { decodeBitmapDirectory, type BitmapEntry } from '../on-disk/bitmap-directory.ts'
 import { hexOf } from '../on-disk/integers.ts'
 import { printableName } from '../on-disk/names.ts'
-import { markRegion, type CheckSource, type Pass } from './pass.ts'
+import { entryProblem, markRegion, type CheckSource, type Pass } from './pass.ts'
 import type { Findings } from './findings.ts'
 import { readTables } from './read-tables.ts'
 
@@ -64,7 +64,7 @@ function countEntry(pass: Pass, bitmap: BitmapEntry, hi: number, lo: number): vo
   if (hi === 0 && lo === 0) return
   const kind = classifyBitmapCluster(pass.geometry, hi, lo)
   if (kind === 'data') markRegion(pass, bitmapDataOffset(hi, lo), pass.geometry.clusterSize)
-  else if (kind === 'invalid' && pass.first) {
-    pass.findings.corruption(`ERROR bitmap '${printableName(bitmap.name)}': invalid bitmap table entry ${hexOf({ hi, lo })}`)
+  else if (kind === 'invalid') {
+    entryProblem(pass, `ERROR bitmap '${printableName(bitmap.name)}': invalid bitmap table entry ${hexOf({ hi, lo })}`)
   }
 }

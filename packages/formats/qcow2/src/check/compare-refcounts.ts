@@ -2,6 +2,7 @@ import { MAX_HOST_OFFSET } from '../on-disk/limits.ts'
 import { refcountCodec, type RefcountCodec } from '../on-disk/refcount.ts'
 import type { Pass } from './pass.ts'
 import { readTables, type TableContent } from './read-tables.ts'
+import type { Findings } from './findings.ts'
 import { NARROW_COUNT, ReferenceCounts, USE, WIDE_COUNT, type CountPage } from './reference-counts.ts'
 import { exactRefcount, type RefcountReader } from './refcount-reader.ts'
 
@@ -11,23 +12,40 @@ const MAX_UNREADABLE_LINES = 65_536
 const HEALTHY = USE.copied * 0x40 + 1
 
 /**
+ * Called for a refcount that is not what was counted, with the block and the refcount's place in it: puts it right and
+ * returns true, or returns false.
+ *
+ * @internal
+ */
+export type FixRefcount = (block: DataView, at: number, refcount: number, used: number) => boolean
+
+/** How refcounts are put right. @internal */
+export interface RefcountFixer {
+  readonly fix: FixRefcount
+  /** Called after each block in which `fix` has put something right. */
+  readonly changed: (index: number, block: DataView) => Promise<void>
+}
+
+/**
  * Compares the refcounts in the image with the uses that were counted, for the clusters of this pass.
  *
  * Afterwards the counters no longer say how often a cluster is used, but whether its refcount is one: 1 or 0.
  *
  * @internal
  */
-export async function compareRefcounts(pass: Pass, reader: RefcountReader): Promise<void> {
+export async function compareRefcounts(pass: Pass, reader: RefcountReader, findings: Findings, fixer?: RefcountFixer): Promise<void> {
   const { geometry, file, fileLength, signal } = pass
-  const compare = new Comparison(pass)
+  const compare = new Comparison(pass, findings, fixer?.fix)
   const indexes = blocksToCompare(pass, reader)
   const offsets = indexes.map((index) => (reader.blockOffset(index) > MAX_HOST_OFFSET ? MAX_HOST_OFFSET : reader.blockOffset(index)))
   const readable = (at: number): boolean => !reader.isUnreadable(indexes[at]!)
   // Where there is no block, something beyond the end stands for it: it reads as zeroes.
   for (let at = 0; at < offsets.length; at++) if (offsets[at] === 0 || !readable(at)) offsets[at] = MAX_HOST_OFFSET
-  await readTables({ file, fileLength, signal }, offsets, geometry.clusterSize, (at, table) =>
-    compare.block(indexes[at]!, readable(at) ? table : 'unreadable'),
-  )
+  await readTables({ file, fileLength, signal }, offsets, geometry.clusterSize, (at, table) => {
+    const index = indexes[at]!
+    const fixed = compare.block(index, readable(at) ? table : 'unreadable')
+    return fixed ? fixer!.changed(index, table as DataView) : undefined
+  })
 }
 
 /** Blocks that count something in this pass, by the image's refcounts or by ours; ascending. */
@@ -50,20 +68,30 @@ function blocksToCompare(pass: Pass, reader: RefcountReader): Float64Array {
 
 class Comparison {
   readonly #pass: Pass
+  readonly #findings: Findings
+  readonly #fix: FixRefcount | undefined
   readonly #codec: RefcountCodec
   #unreadable = 0
+  #fixed = 0
 
-  constructor(pass: Pass) {
+  constructor(pass: Pass, findings: Findings, fix: FixRefcount | undefined) {
     this.#pass = pass
+    this.#findings = findings
+    this.#fix = fix
     this.#codec = refcountCodec(pass.geometry.refcountBits)
   }
 
-  block(index: number, table: TableContent): void {
+  /** Returns whether something was fixed in it. */
+  block(index: number, table: TableContent): boolean {
     const { geometry, counts, clusters } = this.#pass
+    const before = this.#fixed
     const start = index * geometry.refcountBlockEntries
     const end = Math.min(start + geometry.refcountBlockEntries, clusters, counts.limit)
     let from = Math.max(start, counts.from)
-    if (table === 'unreadable') return this.#unreadableRange(from, end)
+    if (table === 'unreadable') {
+      this.#unreadableRange(from, end)
+      return false
+    }
     const { pageClusters } = ReferenceCounts
     while (from < end) {
       const page = Math.floor(from / pageClusters)
@@ -73,6 +101,7 @@ class Comparison {
       else if (uses !== undefined) this.#compareNone(from, to, uses, page * pageClusters)
       from = to
     }
+    return this.#fixed > before
   }
 
   #compare(from: number, to: number, table: DataView, start: number, uses: CountPage | undefined, pageStart: number): void {
@@ -83,9 +112,18 @@ class Comparison {
       const refcount = codec.get(table, cluster - start)
       const value = uses === undefined ? 0 : uses[cluster - pageStart]!
       if (refcount === 0 && value === 0) continue
-      const used = this.#judge(cluster, refcount, value, uses instanceof Uint32Array)
-      if (uses !== undefined) uses[cluster - pageStart] = refcount === 1 ? 1 : 0
-      if (refcount !== used) this.#differ(cluster, refcount, exactRefcount(table, cluster - start, this.#pass.geometry), used)
+      const used = value & (uses instanceof Uint32Array ? WIDE_COUNT : NARROW_COUNT)
+      let stored = refcount
+      if (refcount !== used) {
+        const exact = exactRefcount(table, cluster - start, this.#pass.geometry)
+        if (this.#fix?.(table, cluster - start, refcount, used) === true) {
+          this.#fixed++
+          stored = used
+          this.#tellFixed(cluster, refcount, exact, used)
+        } else this.#differ(cluster, refcount, exact, used)
+      }
+      this.#judge(cluster, stored, value, uses instanceof Uint32Array)
+      if (uses !== undefined) uses[cluster - pageStart] = stored === 1 ? 1 : 0
     }
   }
 
@@ -97,8 +135,7 @@ class Comparison {
       uses[cluster - pageStart] = 1
       cluster++
     }
-    const { findings } = this.#pass
-    if (cluster > from && cluster - 1 > findings.highestCluster) findings.highestCluster = cluster - 1
+    if (cluster > from && cluster - 1 > this.#findings.highestCluster) this.#findings.highestCluster = cluster - 1
     return cluster - from
   }
 
@@ -106,30 +143,36 @@ class Comparison {
     for (let cluster = from; cluster < to; cluster++) {
       const value = uses[cluster - pageStart]!
       if (value === 0) continue
-      const used = this.#judge(cluster, 0, value, uses instanceof Uint32Array)
+      const used = value & (uses instanceof Uint32Array ? WIDE_COUNT : NARROW_COUNT)
+      this.#judge(cluster, 0, value, uses instanceof Uint32Array)
       uses[cluster - pageStart] = 0
       if (used !== 0) this.#differ(cluster, 0, 0, used)
     }
   }
 
-  /** Takes a counter apart: returns the uses, and sees whether COPIED flags fit the refcount. */
-  #judge(cluster: number, refcount: number, value: number, wide: boolean): number {
-    const { findings } = this.#pass
-    if (cluster > findings.highestCluster) findings.highestCluster = cluster
+  /** Sees from a counter whether COPIED flags fit the refcount. */
+  #judge(cluster: number, refcount: number, value: number, wide: boolean): void {
+    if (cluster > this.#findings.highestCluster) this.#findings.highestCluster = cluster
     const flags = wide ? value >>> 30 : value >>> 6
     if (((flags & USE.copied) !== 0 && refcount !== 1) || ((flags & USE.shared) !== 0 && refcount === 1)) this.#pass.suspectsCopied = true
-    return value & (wide ? WIDE_COUNT : NARROW_COUNT)
   }
 
   #differ(cluster: number, refcount: number, exact: number | bigint, used: number): void {
-    const { findings } = this.#pass
     const line = `cluster ${cluster} refcount=${exact} reference=${used}`
-    if (refcount < used) findings.corruption(`ERROR ${line}`)
-    else findings.leak(`Leaked ${line}`)
+    if (refcount === 0) this.#pass.needsRebuild = true
+    if (refcount < used) this.#findings.corruption(`ERROR ${line}`)
+    else this.#findings.leak(`Leaked ${line}`)
+  }
+
+  #tellFixed(cluster: number, refcount: number, exact: number | bigint, used: number): void {
+    const line = `Repairing cluster ${cluster} refcount=${exact} reference=${used}`
+    if (refcount < used) this.#findings.corruptionFixed(line)
+    else this.#findings.leakFixed(line)
   }
 
   #unreadableRange(from: number, end: number): void {
-    const { findings } = this.#pass
+    const findings = this.#findings
+    this.#pass.needsRebuild = true
     for (let cluster = from; cluster < end; cluster++) {
       if (this.#unreadable++ === MAX_UNREADABLE_LINES) {
         findings.checkErrors += end - cluster

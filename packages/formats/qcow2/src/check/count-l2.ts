@@ -2,7 +2,7 @@ import { hexOf } from '../on-disk/integers.ts'
 import { classifyCluster, l2Copied, l2HasReservedBits, l2HostOffset } from '../on-disk/l2.ts'
 import { compressedLength, compressedOffset } from '../on-disk/l2-compressed.ts'
 import { subclustersAllocated, subclustersZero } from '../on-disk/l2-subclusters.ts'
-import { markRegion, type Pass } from './pass.ts'
+import { entryProblem, markRegion, type Pass } from './pass.ts'
 import { USE } from './reference-counts.ts'
 
 /**
@@ -89,7 +89,7 @@ class L2Count {
   }
 
   #entry(index: number, hi: number, lo: number): void {
-    const { geometry, area, findings, first } = this.#pass
+    const { geometry, area } = this.#pass
     const { clusterSize, extendedL2 } = geometry
     const { externalData } = area.header.features
     const kind = classifyCluster({ extendedL2, externalData }, hi, lo)
@@ -102,17 +102,17 @@ class L2Count {
       return
     }
     // With extended entries bit 0 is reserved too, but the reference does not look at it.
-    if (first && l2HasReservedBits(false, hi, lo)) {
-      findings.corruption(`ERROR found l2 entry with reserved bits set: ${hexOf({ hi, lo })}`, this.#times)
+    if (l2HasReservedBits(false, hi, lo)) {
+      entryProblem(this.#pass, `ERROR found l2 entry with reserved bits set: ${hexOf({ hi, lo })}`, this.#times)
     }
     if (kind === 'zero-plain' || kind === 'unallocated') {
-      if (extendedL2 && first && subclustersAllocated(this.#table, index) !== 0) {
-        findings.corruption('ERROR: Unallocated cluster has non-zero subcluster allocation map', this.#times)
+      if (extendedL2 && subclustersAllocated(this.#table, index) !== 0) {
+        entryProblem(this.#pass, 'ERROR: Unallocated cluster has non-zero subcluster allocation map', this.#times)
       }
       return
     }
     const offset = l2HostOffset(hi, lo)
-    if (first) this.#checkData(index, offset, kind === 'normal')
+    this.#checkData(index, offset, kind === 'normal')
     this.#allocated++
     if (this.#contiguous !== 0 && offset !== this.#contiguous) this.#fragmented++
     this.#contiguous = offset + clusterSize
@@ -124,27 +124,25 @@ class L2Count {
 
   /** Checks an entry with a host cluster. */
   #checkData(index: number, offset: number, normal: boolean): void {
-    const { geometry, findings } = this.#pass
+    const { geometry } = this.#pass
     let data = normal
     if (geometry.extendedL2) {
       const allocated = subclustersAllocated(this.#table, index)
       data = allocated !== 0
       if ((allocated & subclustersZero(this.#table, index)) !== 0) {
         const line = `ERROR offset=${offset.toString(16)}: Allocated cluster has corrupted subcluster allocation bitmap`
-        findings.corruption(line, this.#times)
+        entryProblem(this.#pass, line, this.#times)
       }
     }
     if (offset % geometry.clusterSize === 0) return
     const what = data ? 'Data' : 'Preallocated'
-    findings.corruption(`ERROR offset=${offset.toString(16)}: ${what} cluster is not properly aligned; L2 entry corrupted.`, this.#times)
+    entryProblem(this.#pass, `ERROR offset=${offset.toString(16)}: ${what} cluster is not properly aligned; L2 entry corrupted.`, this.#times)
   }
 
   /** Checks and counts a compressed cluster; false if it is not allowed there at all. */
   #countCompressed(index: number, hi: number, lo: number): boolean {
-    const { geometry, findings, first, area } = this.#pass
-    const problem = (line: string): void => {
-      if (first) findings.corruption(line, this.#times)
-    }
+    const { geometry, area } = this.#pass
+    const problem = (line: string): void => entryProblem(this.#pass, line, this.#times)
     const hex = (): string => hexOf({ hi: hi & (2 ** (geometry.compressedOffsetBits - 32) - 1), lo })
     if (hi >= 0x8000_0000) problem(`ERROR: coffset=0x${hex()}: copied flag must never be set for compressed clusters`)
     // Told without the flag that the line before complained about.

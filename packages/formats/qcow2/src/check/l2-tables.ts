@@ -1,6 +1,6 @@
 import { L1_ENTRY_SIZE, l1Copied, l1HasReservedBits, l1Hi, l1Lo, l1TableOffset } from '../on-disk/l1.ts'
 import { hexOf } from '../on-disk/integers.ts'
-import { markRegion, type Pass } from './pass.ts'
+import { entryProblem, markRegion, type Pass } from './pass.ts'
 import { USE } from './reference-counts.ts'
 import { readTables, type TableContent } from './read-tables.ts'
 
@@ -22,8 +22,11 @@ export interface L1Reference {
   readonly times: number
 }
 
-/** Called for each L2 table: how often an L1 table names it, and how often the active one does. @internal */
-export type VisitL2 = (table: TableContent, times: number, activeTimes: number) => void | Promise<void>
+/** Called for each L2 table: how often an L1 table names it, how often the active one does, and where it is. @internal */
+export type VisitL2 = (table: TableContent, times: number, activeTimes: number, offset: number) => void | Promise<void>
+
+/** What gathering tables needs of a pass. @internal */
+export type TablePass = Pick<Pass, 'file' | 'fileLength' | 'geometry' | 'signal' | 'first'> & Partial<Pick<Pass, 'findings'>>
 
 /**
  * Gathers L2 tables, so that each is examined once however many L1 entries and snapshots share it. It makes the work
@@ -32,7 +35,7 @@ export type VisitL2 = (table: TableContent, times: number, activeTimes: number) 
  * @internal
  */
 export class L2Tables {
-  readonly #pass: Pass
+  readonly #pass: TablePass
   readonly #visit: VisitL2
   readonly #index = new Map<number, number>()
   readonly #offsets: number[] = []
@@ -41,17 +44,20 @@ export class L2Tables {
   #unaligned = 0
   #entries = 0
 
-  constructor(pass: Pass, visit: VisitL2) {
+  constructor(pass: TablePass, visit: VisitL2) {
     this.#pass = pass
     this.#visit = visit
   }
 
-  /** Goes through an L1 table; `entry` sees each entry that is not zero and returns whether its L2 table counts. */
-  async addL1(l1: L1Reference, entry: (hi: number, lo: number, index: number) => boolean): Promise<void> {
+  /**
+   * Goes through an L1 table; `entry` sees each entry that is not zero and returns whether its L2 table counts. Now and
+   * then `pause` is called.
+   */
+  async addL1(l1: L1Reference, entry: (hi: number, lo: number, index: number) => boolean, pause?: () => Promise<void>): Promise<void> {
     const { file, fileLength, findings, first } = this.#pass
     this.#entries += l1.entries
     if (this.#entries > MAX_L1_ENTRIES) {
-      if (first) findings.failure('ERROR: the snapshots have more L1 entries than can be examined')
+      if (first) findings?.failure('ERROR: the snapshots have more L1 entries than can be examined')
       return
     }
     const end = Math.min(l1.offset + l1.entries * L1_ENTRY_SIZE, fileLength)
@@ -61,7 +67,7 @@ export class L2Tables {
     await readTables(source, pieces, L1_PIECE, async (piece, table) => {
       if (table === 'empty') return
       if (table === 'unreadable') {
-        if (first) findings.failure('ERROR: I/O error in check_refcounts_l1')
+        if (first) findings?.failure('ERROR: I/O error in check_refcounts_l1')
         return
       }
       const start = (pieces[piece]! - l1.offset) / L1_ENTRY_SIZE
@@ -72,6 +78,7 @@ export class L2Tables {
         if (hi === 0 && lo === 0) continue
         if (entry(hi, lo, start + i)) this.#add(l1TableOffset(hi, lo), l1)
       }
+      await pause?.()
       if (this.#offsets.length > MAX_GATHERED) await this.finish()
     })
   }
@@ -84,7 +91,7 @@ export class L2Tables {
     this.#index.clear()
     const { file, fileLength, signal, geometry } = this.#pass
     await readTables({ file, fileLength, signal }, offsets, geometry.clusterSize, (index, table) =>
-      this.#visit(table, times[index]!, activeTimes[index]!),
+      this.#visit(table, times[index]!, activeTimes[index]!, offsets[index]!),
     )
   }
 
@@ -93,7 +100,7 @@ export class L2Tables {
     if (at === undefined) {
       if (offset % this.#pass.geometry.clusterSize !== 0 && this.#unaligned++ >= MAX_UNALIGNED) {
         const { first, findings } = this.#pass
-        if (first && this.#unaligned === MAX_UNALIGNED + 1) findings.failure('ERROR: more L2 tables are misaligned than can be examined')
+        if (first && this.#unaligned === MAX_UNALIGNED + 1) findings?.failure('ERROR: more L2 tables are misaligned than can be examined')
         return
       }
       at = this.#offsets.length
@@ -113,15 +120,15 @@ export async function countL1(pass: Pass, tables: L2Tables, l1: L1Reference): Pr
   if (l1.entries === 0) return
   markRegion(pass, l1.offset, l1.entries * L1_ENTRY_SIZE, l1.times)
   await tables.addL1(l1, (hi, lo) => {
-    if (pass.first && l1HasReservedBits(hi, lo)) {
-      pass.findings.corruption(`ERROR found L1 entry with reserved bits set: ${hexOf({ hi, lo })}`, l1.times)
-    }
+    if (l1HasReservedBits(hi, lo)) entryProblem(pass, `ERROR found L1 entry with reserved bits set: ${hexOf({ hi, lo })}`, l1.times)
     const offset = l1TableOffset(hi, lo)
+    // Only flags, no table: like the reference, the header is taken for one.
+    if (offset === 0) pass.mendable = true
     const use = !l1.active || offset === 0 ? USE.plain : l1Copied(hi) ? USE.copied : USE.shared
-    markRegion(pass, offset, clusterSize, l1.times, use)
-    if (pass.first && offset % clusterSize !== 0) {
-      const line = `ERROR l2_offset=${offset.toString(16)}: Table is not cluster aligned; L1 entry corrupted`
-      pass.findings.corruption(line, l1.times)
+    if (!pass.marksTables) markRegion(pass, offset, clusterSize, l1.times, use)
+    else if (offset < pass.fileLength) pass.counts.add(Math.floor(offset / clusterSize), 1, 0, USE.copied)
+    if (offset % clusterSize !== 0) {
+      entryProblem(pass, `ERROR l2_offset=${offset.toString(16)}: Table is not cluster aligned; L1 entry corrupted`, l1.times)
     }
     return true
   })

@@ -24,6 +24,28 @@ export interface Pass extends CheckSource {
   /** A COPIED flag may be wrong: the active tables need a second look. */
   suspectsCopied: boolean
   readonly signal: AbortSignal | undefined
+  /** Entries and tables that cannot stay as they are will be mended: they are told as repairs. */
+  readonly mends: boolean
+  /** There is something of that kind. */
+  mendable: boolean
+  /** Refcounts cannot be corrected one by one: the refcount structures need to be made anew. */
+  needsRebuild: boolean
+  /** A cluster is used more often than a refcount can say. */
+  overflows: boolean
+  /** L2 tables do not count as uses of their clusters, they only set the flag `USE.copied` there. */
+  readonly marksTables: boolean
+}
+
+/**
+ * A problem of an entry or table, in the words of the reference; in a repair it is one that will be mended.
+ *
+ * @internal
+ */
+export function entryProblem(pass: Pass, line: string, times = 1): void {
+  if (pass.mends) {
+    pass.mendable = true
+    if (pass.first) pass.findings.corruptionFixed(line.replace(/^ERROR(?: found)?/, 'Repairing'), times)
+  } else if (pass.first) pass.findings.corruption(line, times)
 }
 
 /**
@@ -31,29 +53,41 @@ export interface Pass extends CheckSource {
  *
  * @param use - one of `USE`
  * @param hex - the offset for messages, if the number is not exact
+ * @returns whether they are inside the file, except for less than a cluster
  * @internal
  */
-export function markRegion(pass: Pass, offset: number, length: number, times = 1, use: number = USE.plain, hex?: string): void {
-  if (length <= 0) return
+export function markRegion(pass: Pass, offset: number, length: number, times = 1, use: number = USE.plain, hex?: string): boolean {
+  if (length <= 0) return true
   const { clusterSize } = pass.geometry
-  if (offset + length - pass.fileLength >= clusterSize) {
+  if (reachesTooFar(pass, offset, length)) {
     if (use !== USE.plain) pass.suspectsCopied = true
-    if (!pass.first) return
-    const region = `offset 0x${hex ?? offset.toString(16)} size 0x${length.toString(16)}`
-    pass.findings.corruption(`ERROR: counting reference for region exceeding the end of the file by one cluster or more: ${region}`, times)
-    return
+    entryProblem(pass, tooFar(hex ?? offset.toString(16), length), times)
+    return false
   }
   // The flag is the first cluster's; what is not aligned needs a closer look.
   if (use !== USE.plain && offset % clusterSize !== 0) pass.suspectsCopied = true
   const first = Math.floor(offset / clusterSize)
   const count = Math.floor((offset + length - 1) / clusterSize) + 1 - first
-  pass.counts.add(first, count, times, use)
+  pass.counts.add(first, count, times, pass.marksTables ? USE.plain : use)
   if (first + count > pass.clusters) pass.clusters = first + count
+  return true
+}
+
+/** A region ends a cluster or more behind the end of the file. @internal */
+export function reachesTooFar({ fileLength, geometry }: Pick<Pass, 'fileLength' | 'geometry'>, offset: number, length: number): boolean {
+  return offset + length - fileLength >= geometry.clusterSize
+}
+
+/** The problem of such a region. @internal */
+export function tooFar(offset: string, length: number): string {
+  return `ERROR: counting reference for region exceeding the end of the file by one cluster or more: offset 0x${offset} size 0x${length.toString(16)}`
 }
 
 /** The problem of a cluster that is used more often than a refcount can say. @internal */
-export function tellExcess(findings: Findings, clusterSize: number, cluster: number, times: number): void {
-  findings.corruption(`ERROR: overflow cluster offset=0x${(cluster * clusterSize).toString(16)}\n${WIDEN}`, times)
+export function tellExcess(findings: Findings, clusterSize: number, cluster: number, times: number, widens: boolean): void {
+  const what = `overflow cluster offset=0x${(cluster * clusterSize).toString(16)}`
+  if (widens) findings.corruptionFixed(`Repairing ${what}`, times)
+  else findings.corruption(`ERROR: ${what}\n${WIDEN}`, times)
 }
 
 const WIDEN =

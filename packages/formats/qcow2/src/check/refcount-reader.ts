@@ -55,6 +55,11 @@ export class RefcountReader {
     return exactRefcount(viewOf(this.#piece), entry % perPiece, this.#geometry)
   }
 
+  /** Refcounts have changed in the file. */
+  forget(): void {
+    this.#pieceAt = -1
+  }
+
   async #read(at: number): Promise<boolean> {
     this.#pieceAt = -1
     try {

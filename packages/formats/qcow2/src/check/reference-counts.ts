@@ -85,6 +85,21 @@ export class ReferenceCounts {
     return page === undefined ? 0 : countOf(page, cluster - index * PAGE_CLUSTERS)
   }
 
+  /** True if a use with the flag `USE.copied` was added. */
+  isMarked(cluster: number): boolean {
+    const index = Math.floor(cluster / PAGE_CLUSTERS)
+    const page = this.#pages.get(index)
+    if (page === undefined) return false
+    const flags = page[cluster - index * PAGE_CLUSTERS]! >>> (page instanceof Uint8Array ? 6 : 30)
+    return (flags & USE.copied) !== 0
+  }
+
+  /** True if nothing at all was added. */
+  isFree(cluster: number): boolean {
+    const index = Math.floor(cluster / PAGE_CLUSTERS)
+    return (this.#pages.get(index)?.[cluster - index * PAGE_CLUSTERS] ?? 0) === 0
+  }
+
   /** Makes sure that adding to a cluster does not lower `limit` any more. */
   touch(cluster: number): void {
     if (cluster >= this.from && cluster < this.limit) this.#pageAt(Math.floor(cluster / PAGE_CLUSTERS))

@@ -5,10 +5,10 @@ import { printableName } from '../on-disk/names.ts'
 import { decodeSnapshotEntries, isCompleteSnapshotEntry, MAX_SNAPSHOT_ENTRY_BYTES } from '../on-disk/snapshot-table.ts'
 import type { Findings } from './findings.ts'
 import type { L1Reference } from './l2-tables.ts'
-import type { CheckSource } from './pass.ts'
+import { entryProblem, type CheckSource, type Pass } from './pass.ts'
 
-/** What a check needs of a snapshot. */
-interface CheckedSnapshot {
+/** What a check needs of a snapshot. @internal */
+export interface CheckedSnapshot {
   readonly id: string
   readonly name: string
   readonly l1Offset: number
@@ -63,25 +63,23 @@ async function readEntries({ file, area }: CheckSource, findings: Findings): Pro
   return { snapshots, bytes }
 }
 
+/** Why a snapshot's L1 table cannot be examined, in the words of the reference; null if it can. @internal */
+export function unusableL1({ l1Offset, l1Entries }: CheckedSnapshot, clusterSize: number): string | null {
+  if (l1Offset % clusterSize !== 0) return `l1_offset=0x${l1Offset.toString(16)}: L1 table is not cluster aligned; snapshot table entry corrupted`
+  if (l1Entries > MAX_L1_BYTES / 8) return `l1_size=0x${l1Entries.toString(16)}: L1 table is too large; snapshot table entry corrupted`
+  return null
+}
+
 /** The L1 tables of the snapshots that can be examined; equal ones once. @internal */
-export function snapshotL1s(
-  { snapshots }: CheckedSnapshots,
-  clusterSize: number,
-  findings: Findings | null,
-): L1Reference[] {
+export function snapshotL1s(pass: Pass, { snapshots }: CheckedSnapshots): L1Reference[] {
   const found = new Map<string, { offset: number; entries: number; active: boolean; times: number }>()
-  for (const { id, name, l1Offset, l1Entries } of snapshots) {
-    const who = `ERROR snapshot ${printableName(id)} (${printableName(name)})`
-    if (l1Offset % clusterSize !== 0) {
-      const at = `l1_offset=0x${l1Offset.toString(16)}`
-      findings?.corruption(`${who} ${at}: L1 table is not cluster aligned; snapshot table entry corrupted`)
+  for (const snapshot of snapshots) {
+    const problem = unusableL1(snapshot, pass.geometry.clusterSize)
+    if (problem !== null) {
+      entryProblem(pass, `ERROR snapshot ${printableName(snapshot.id)} (${printableName(snapshot.name)}) ${problem}`)
       continue
     }
-    if (l1Entries > MAX_L1_BYTES / 8) {
-      const size = `l1_size=0x${l1Entries.toString(16)}`
-      findings?.corruption(`${who} ${size}: L1 table is too large; snapshot table entry corrupted`)
-      continue
-    }
+    const { l1Offset, l1Entries } = snapshot
     const key = `${l1Offset}/${l1Entries}`
     const same = found.get(key)
     if (same === undefined) found.set(key, { offset: l1Offset, entries: l1Entries, active: false, times: 1 })

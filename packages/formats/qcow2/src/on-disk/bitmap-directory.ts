@@ -118,6 +118,12 @@ export function bitmapBytesFor(size: number, granularityBits: number): number {
   return Math.ceil(Math.ceil(size / 2 ** granularityBits) / 8)
 }
 
+/** Which bits of the last byte of a bitmap belong to the disk, a mask. @internal */
+export function lastByteMask(size: number, granularityBits: number): number {
+  const used = Math.ceil(size / 2 ** granularityBits) % 8
+  return used === 0 ? 0xff : 2 ** used - 1
+}
+
 /** Entries that the table of a bitmap needs: one per cluster of bitmap data. @internal */
 export function bitmapTableEntriesFor(geometry: Geometry, size: number, granularityBits: number): number {
   return Math.ceil(bitmapBytesFor(size, granularityBits) / geometry.clusterSize)
@@ -133,6 +139,20 @@ export function validateBitmapSize(entry: BitmapEntry, geometry: Geometry, size:
   if (entry.tableEntries === bitmapTableEntriesFor(geometry, size, entry.granularityBits)) return
   const message = `Could not read bitmap '${printableName(entry.name)}' from image: Invalid argument`
   throw malformed('bitmap_table_size', message)
+}
+
+/** Bytes of an entry in the directory. @internal */
+export function bitmapEntryBytes(name: string): number {
+  return Math.ceil((FIXED + encodeName(name).length) / 8) * 8
+}
+
+/** Sets the flag "in use" of every entry of an encoded directory. @internal */
+export function setInUse(directory: Uint8Array): void {
+  const view = viewOf(directory)
+  for (let at = 0; at + FIXED <= directory.length; ) {
+    view.setUint8(at + 15, view.getUint8(at + 15) | IN_USE)
+    at += Math.ceil((FIXED + view.getUint16(at + 18) + view.getUint32(at + 20)) / 8) * 8
+  }
 }
 
 /**

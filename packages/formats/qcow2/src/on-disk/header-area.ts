@@ -1,10 +1,11 @@
 import { BlockError } from '@blockloom/block-driver'
 import type { Geometry } from '../units.ts'
 import { decodeHeader, readClusterSize, type DecodeOptions } from './header-decode.ts'
-import { decodeExtensions, encodeExtensions, type HeaderExtensions } from './header-extensions.ts'
+import { decodeExtensions, encodeExtensions, EXTENSION, type HeaderExtensions } from './header-extensions.ts'
 import { encodedHeaderLength, encodeHeader } from './header-encode.ts'
 import type { Header } from './header.ts'
-import { MAX_BACKING_NAME_BYTES } from './limits.ts'
+import { readU64Rounded, viewOf } from './integers.ts'
+import { MAX_BACKING_NAME_BYTES, V2_HEADER_LENGTH } from './limits.ts'
 import { malformed } from './malformed.ts'
 import { decodeTerminatedName, encodeName } from './names.ts'
 
@@ -44,6 +45,27 @@ export function decodeHeaderArea(bytes: Uint8Array, options: DecodeOptions = {})
   })
   const backingFile = backingOffset === 0 ? null : decodeBackingFile(cluster, backingOffset, backingLength)
   return { header, extensions, backingFile, geometry, staleBitmaps }
+}
+
+/**
+ * How many bytes from the start of a first cluster are in use: header, extensions and backing file name, whatever lies
+ * between them. At most the length of `cluster`, whatever that holds.
+ *
+ * @internal
+ */
+export function usedHeaderBytes(cluster: Uint8Array): number {
+  const view = viewOf(cluster)
+  const header = view.getUint32(4) === 2 ? V2_HEADER_LENGTH : view.getUint32(100)
+  const nameAt = readU64Rounded(view, 8)
+  const nameEnd = nameAt === 0 ? 0 : nameAt + view.getUint32(16)
+  const end = nameAt === 0 ? cluster.length : Math.min(nameAt, cluster.length)
+  let at = header
+  while (at + 8 <= end) {
+    const type = view.getUint32(at)
+    at += 8 + Math.ceil(view.getUint32(at + 4) / 8) * 8
+    if (type === EXTENSION.end) break
+  }
+  return Math.min(cluster.length, Math.max(at, nameEnd))
 }
 
 function firstCluster(bytes: Uint8Array): Uint8Array {

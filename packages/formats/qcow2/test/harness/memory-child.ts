@@ -13,6 +13,8 @@ export type ChildEvent = { readonly child: MemoryChild } & (
 export interface MemoryChildInit {
   readonly name?: string
   readonly content?: Uint8Array
+  /** Bytes up to which it grows without being copied. */
+  readonly capacity?: number
   /** Where events go; several children can share a log. */
   readonly events?: ChildEvent[]
   /** Called before each request takes effect; may wait or throw. */
@@ -37,8 +39,9 @@ export class MemoryChild implements ChildHandle {
     this.name = init.name ?? 'file'
     this.before = init.before
     this.events = init.events ?? []
-    this.#bytes = init.content?.slice() ?? new Uint8Array(65536)
     this.#size = init.content?.length ?? 0
+    this.#bytes = new Uint8Array(Math.max(this.#size, init.capacity ?? (init.content === undefined ? 65536 : 0)))
+    if (init.content !== undefined) this.#bytes.set(init.content)
   }
 
   get content(): Uint8Array {

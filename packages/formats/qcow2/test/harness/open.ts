@@ -1,4 +1,4 @@
-import type { ChildHandle, ChildRequest, ChildSlot, Instance, OpenContext, OpenMode } from '@blockloom/block-driver'
+import type { ChildHandle, ChildRequest, Clock, ChildSlot, Instance, OpenContext, OpenMode } from '@blockloom/block-driver'
 import { BlockError, parseOptions } from '@blockloom/block-driver'
 import { qcow2, qcow2Options, type Qcow2Options } from '../../src/index.ts'
 
@@ -10,7 +10,19 @@ export interface OpenInit {
   readonly options?: Readonly<Record<string, unknown>>
   readonly secrets?: Readonly<Record<string, string>>
   readonly warnings?: string[]
+  /** Default: one that stands still. */
+  readonly clock?: Clock
   readonly requests?: { readonly name: string; readonly request: ChildRequest }[]
+}
+
+/** Nobody sleeps but in the background. */
+const STANDING_STILL: Clock = {
+  now: () => 0,
+  sleep: (_ms, signal, how) =>
+    new Promise((_resolve, reject) => {
+      if (how?.background !== true) reject(new Error('nobody sleeps here'))
+      signal?.addEventListener('abort', () => reject(signal.reason as Error))
+    }),
 }
 
 /** An open context made of given children. */
@@ -20,7 +32,7 @@ export function contextOf(init: OpenInit): OpenContext<Qcow2Options> {
     options: parseOptions(qcow2Options, init.options ?? {}) as Qcow2Options,
     mode: { readOnly: false, noIo: false, noBacking: false, forCheck: false, ...init.mode },
     nodeName: 'test',
-    clock: { now: () => 0, sleep: () => Promise.reject(new Error('nobody sleeps here')) },
+    clock: init.clock ?? STANDING_STILL,
     signal: undefined,
     async child(name, request) {
       init.requests?.push({ name, request })

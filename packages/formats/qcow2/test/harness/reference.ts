@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -36,6 +36,12 @@ export class Reference {
 
   io(name: string, ...commands: string[]): string {
     return this.#run('qemu-io', ['-f', 'qcow2', ...commands.flatMap((command) => ['-c', command]), name])
+  }
+
+  /** What qemu-io prints, also if it fails. */
+  tryIo(open: readonly string[], ...commands: string[]): string {
+    const { stdout, stderr } = spawnSync('qemu-io', [...open, ...commands.flatMap((command) => ['-c', command])], { cwd: this.folder, encoding: 'utf8' })
+    return stdout + stderr
   }
 
   /** The guest's bytes as the reference reads them. */

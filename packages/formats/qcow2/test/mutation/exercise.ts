@@ -111,7 +111,7 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
   for (let steps = 2 + random.below(8); steps > 0; steps--) {
     if (node.size === 0) break
     const [offset, bytes] = range(random.pick([1, 512, cluster]))
-    switch (random.below(9)) {
+    switch (random.below(10)) {
       case 0:
         await attempt(() => node.zero(offset, bytes))
         break
@@ -138,6 +138,9 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
         if (random.chance(0.3) && node.check?.fixes?.includes(fix) === true) await node.check.check({ fix })
         break
       }
+      case 7:
+        await changeBitmaps(node, random, attempt)
+        break
       default:
         await Promise.all([attempt(() => node.write(offset, random.bytes(bytes))), attempt(() => node.write(...writeOf(random, range(1))))])
     }
@@ -166,4 +169,17 @@ async function changeSnapshots(node: BlockNode, random: SeededRandom, attempt: A
     else if (known.length > 0 && random.chance(0.5)) await attempt(() => snapshots.remove!(random.pick(known).id))
     else await attempt(() => snapshots.create!({ name: 'new' }))
   })
+}
+
+async function changeBitmaps(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
+  const { bitmaps } = node
+  const known = (await attempt(() => bitmaps?.list() ?? [])) ?? []
+  if (bitmaps?.store === undefined) return
+  const name = known.length > 0 && random.chance(0.7) ? random.pick(known).name : 'new'
+  if (random.chance(0.4)) await attempt(() => bitmaps.remove!(name))
+  else {
+    const bits = random.bytes(random.below(9000))
+    const content = { name, granularity: random.pick([512, 4096, 65536, 2 ** 31]), auto: true, bits: (offset: number, bytes: number) => (offset < bits.length ? bits.subarray(offset, offset + bytes) : null) }
+    await attempt(() => bitmaps.store!([content]))
+  }
 }

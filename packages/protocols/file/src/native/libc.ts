@@ -20,6 +20,8 @@ export interface Libc {
   setLock(fd: number, byte: number, lock: boolean): number
   /** fcntl(2) with F_OFD_GETLK: 1 if an exclusive lock on one byte would conflict with somebody's, else 0. */
   testLock(fd: number, byte: number): number
+  /** ioctl(2) with a buffer that the host reads or fills. */
+  ioctl(fd: number, request: number, argument: Uint8Array): number
   /** Where a buffer lies in memory, modulo 1 MiB. */
   address(buffer: Uint8Array): number
 }
@@ -70,6 +72,7 @@ function bind(koffi: Koffi): Libc {
   const lseek = libc.func('int64 lseek(int, int64, int)') as Call
   const fallocate = libc.func('int fallocate(int, int, int64, int64)')
   const fcntl = libc.func('int fcntl(int, int, ...)') as Call
+  const ioctl = libc.func('int ioctl(int, unsigned long, ...)') as Call
   const result = (value: number): number => (value < 0 ? -koffi.errno() : value)
 
   // struct iovec { void *iov_base; size_t iov_len; }, kept: calls are synchronous. Little endian, see hostHasLibc.
@@ -114,6 +117,7 @@ function bind(koffi: Koffi): Libc {
       const answer = lockCall(fd, F_OFD_GETLK, F_WRLCK, byte)
       return answer < 0 ? answer : flock.getInt16(0, true) === F_UNLCK ? 0 : 1
     },
+    ioctl: (fd, request, argument) => result(ioctl(fd, request, 'void *', argument)),
     address: (buffer) => Number(koffi.address(buffer) % 1048576n),
   }
 }

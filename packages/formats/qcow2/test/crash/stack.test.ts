@@ -6,54 +6,20 @@ import { checkImage, oracleAvailable, qemuImg, qemuIo, rawContent, SeededRandom,
 import { createMemoryDisk, memoryDriver } from '@blockloom/protocol-memory'
 import { afterAll, describe, expect, it } from 'vitest'
 import { qcow2 } from '../../src/index.ts'
-import { Guest, type Habits, type Promised } from './guest.ts'
+import { brokenPromise } from './broken-promise.ts'
+import { Guest, type Habits } from './guest.ts'
 import { Recorder, recordingDriver, RecordingDisk } from './recording-disk.ts'
+import { REFERENCE_POINTS, STACK_POINTS, stackScenarios, type StackScenario } from './stack-scenarios.ts'
 
 // The power goes at any moment of a random workload. Whatever the disk below kept of what was not flushed, the image
 // opens, a check finds no corruptions, and everything that the guest flushed is there.
-
-const KIB = 1024
-
-interface Scenario {
-  readonly options: string
-  readonly size: number
-  readonly habits?: Partial<Habits>
-  readonly image?: Readonly<Record<string, unknown>>
-  /** `qemu-io` commands and, with `!`, snapshots to take, before it starts. */
-  readonly before?: readonly string[]
-  readonly backing?: boolean
-  readonly dataFile?: boolean
-}
-
-const SMALL_CACHES = { 'l2-cache-size': 0, 'refcount-cache-size': 0, 'l2-cache-entry-size': 512 }
-const SNAPSHOTS = ['write -P 1 0 200k', '!first', 'write -P 2 100k 200k', 'write -z 20k 16k', '!second', 'write -P 3 150k 9k']
-
-const scenarios: Readonly<Record<string, Scenario>> = {
-  'version 3, 64k clusters': { options: 'cluster_size=64k', size: 1024 * KIB },
-  'version 2, 4k clusters, the smallest caches': { options: 'compat=0.10,cluster_size=4k', size: 512 * KIB, image: SMALL_CACHES },
-  'version 2, a backing file': { options: 'compat=0.10,cluster_size=2k', size: 256 * KIB, backing: true },
-  '512-byte clusters, 64-bit refcounts, a growing refcount table': { options: 'cluster_size=512,refcount_bits=64', size: 2300 * KIB, before: ['write -P 1 0 1960k'] },
-  '512-byte clusters, a growing disk and L1 table': { options: 'cluster_size=512', size: 33 * KIB, habits: { growTo: 400 * KIB } },
-  '1-bit refcounts': { options: 'cluster_size=1k,refcount_bits=1', size: 256 * KIB },
-  '4-bit refcounts and snapshots': { options: 'cluster_size=4k,refcount_bits=4', size: 512 * KIB, before: SNAPSHOTS },
-  'snapshots, the smallest caches': { options: 'cluster_size=1k', size: 400 * KIB, before: SNAPSHOTS, image: SMALL_CACHES },
-  'version 2 and snapshots': { options: 'compat=0.10,cluster_size=8k', size: 400 * KIB, before: SNAPSHOTS },
-  'extended L2, a backing file': { options: 'extended_l2=on,cluster_size=16k', size: 700 * KIB, backing: true },
-  'extended L2, snapshots, zstd': { options: 'extended_l2=on,cluster_size=64k,compression_type=zstd', size: 1024 * KIB, before: SNAPSHOTS },
-  'zstd, a growing disk, a backing file': { options: 'cluster_size=4k,compression_type=zstd', size: 200 * KIB, backing: true, habits: { growTo: 900 * KIB } },
-  'an external data file': { options: 'cluster_size=4k', size: 512 * KIB, dataFile: true },
-}
-
-/** Crash points of each scenario, and how many of them the reference looks at. */
-const POINTS = 165
-const REFERENCE_POINTS = 6
 
 describe.runIf(oracleAvailable())('after a power failure', () => {
   const folder = tempFolder()
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
   const seed = Number(process.env['CRASH_SEED'] ?? 1)
 
-  it.each(Object.entries(scenarios))('%s', { timeout: 60_000 }, async (what, scenario) => {
+  it.each(Object.entries(stackScenarios))('%s', { timeout: 60_000 }, async (what, scenario) => {
     const random = new SeededRandom(seed * 1000 + what.length)
     const name = what.replaceAll(/\W+/g, '-')
     const path = join(folder, `${name}.qcow2`)
@@ -75,7 +41,7 @@ describe.runIf(oracleAvailable())('after a power failure', () => {
     await guest.run({ operations: 220, depth: 8, compress: !scenario.dataFile, ...scenario.habits })
     await node.close()
 
-    for (let point = 0; point < POINTS; point++) {
+    for (let point = 0; point < STACK_POINTS; point++) {
       const cut = random.below(recorder.now + 1)
       const where = `seed ${seed}, point ${point}, cut at ${cut} of ${recorder.now}`
       const found = new Map([...disks].map(([disk, recorded]) => [disk, recorded.afterPowerLoss(cut, random)]))
@@ -95,7 +61,7 @@ describe.runIf(oracleAvailable())('after a power failure', () => {
       await crashed.read(0, bytes)
       const broken = brokenPromise(bytes, guest.promised(cut))
       if (broken !== null) expect.fail(`${where}: ${broken}`)
-      if (point % Math.floor(POINTS / REFERENCE_POINTS) !== 0) continue
+      if (point % Math.floor(STACK_POINTS / REFERENCE_POINTS) !== 0) continue
       referenceAgrees(path, found, where, bytes)
       const later = await goOn(found)
       referenceAgrees(path, later.disks, `${where}, and then went on`, later.bytes)
@@ -122,7 +88,7 @@ describe.runIf(oracleAvailable())('after a power failure', () => {
   })
 
   /** Makes the image with the reference; returns what the guest sees. */
-  function make(path: string, scenario: Scenario): Uint8Array {
+  function make(path: string, scenario: StackScenario): Uint8Array {
     const more: string[] = []
     if (scenario.backing) {
       // Shorter than the disk, and not a multiple of the cluster size.
@@ -150,21 +116,4 @@ describe.runIf(oracleAvailable())('after a power failure', () => {
 
 function read(path: string): Uint8Array {
   return new Uint8Array(readFileSync(path))
-}
-
-const STEP = 4096
-
-/** The first byte that is neither what was flushed nor what a later change put there; null if all is well. */
-function brokenPromise(found: Uint8Array, { content, sizes, open }: Promised): string | null {
-  if (!sizes.includes(found.length)) return `the disk has ${found.length} bytes, not ${sizes.join(' or ')}`
-  for (let start = 0; start < found.length; start += STEP) {
-    const end = Math.min(start + STEP, found.length)
-    if (Buffer.compare(found.subarray(start, end), content.subarray(start, end)) === 0) continue
-    const here = open.filter(({ offset, data }) => offset < end && offset + data.length > start)
-    for (let at = start; at < end; at++) {
-      if (found[at] === content[at] || here.some(({ offset, data }) => data[at - offset] === found[at])) continue
-      return `byte ${at} is ${found[at]}, flushed was ${content[at]}`
-    }
-  }
-  return null
 }

@@ -1,0 +1,167 @@
+import type { BlockNode } from '@blockloom/block-core'
+import { InOrder } from '../copy/in-order.ts'
+import { RateLimit } from '../copy/rate-limit.ts'
+import { EarlyFlush } from '../pieces/early-flush.ts'
+import { PiecePool } from '../pieces/piece-pool.ts'
+
+/** @internal */
+export interface CopyDown {
+  /** The layers above the base. */
+  readonly top: BlockNode
+  /** At least as long as `top`. */
+  readonly base: BlockNode
+  /** Bytes per second. */
+  readonly rateLimit?: number | undefined
+  readonly onProgress?: ((progress: { readonly done: number; readonly total: number }) => void) | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
+/** Longest piece that is read and written at once. */
+const PIECE = 2 << 20
+
+/** Pieces in flight. */
+const PARALLEL = 3
+
+/**
+ * Stores in the base what the layers above it have: data as data, zeroes as zeroes. Nothing is in flight any more at the
+ * end, however it comes.
+ *
+ * @internal
+ */
+export async function copyDown(work: CopyDown): Promise<void> {
+  const { top, signal, onProgress } = work
+  const copy = new Copy(work, onProgress === undefined ? 0 : await dataBytes(top, signal))
+  try {
+    for (let at = 0; at < top.size; ) {
+      signal?.throwIfAborted()
+      const run = await runAt(top, at, top.size - at)
+      if (run.kind === 'absent') at += run.bytes
+      else if (run.kind === 'zero') at += await copy.zero(at, run.bytes)
+      else at += await copy.data(at, run.bytes)
+    }
+    await copy.finish()
+  } finally {
+    await copy.settled()
+  }
+}
+
+interface Run {
+  readonly kind: 'absent' | 'zero' | 'data'
+  readonly bytes: number
+}
+
+async function runAt(top: BlockNode, offset: number, most: number): Promise<Run> {
+  const { allocated, zero, host, bytes } = await top.status(offset, most)
+  if (!allocated || zero) return { kind: allocated ? 'zero' : 'absent', bytes }
+  if (host === undefined || host.node === null || host.offset + bytes > host.node.size) return { kind: 'data', bytes }
+  // Space that was preallocated and never written is a hole of the file.
+  const inside = await host.node.status(host.offset, bytes)
+  return { kind: inside.zero ? 'zero' : 'data', bytes: inside.bytes }
+}
+
+async function dataBytes(top: BlockNode, signal: AbortSignal | undefined): Promise<number> {
+  let total = 0
+  for (let at = 0; at < top.size; ) {
+    signal?.throwIfAborted()
+    const { kind, bytes } = await runAt(top, at, top.size - at)
+    if (kind === 'data') total += bytes
+    at += bytes
+  }
+  return total
+}
+
+class Copy {
+  readonly #work: CopyDown
+  readonly #pool = new PiecePool(PARALLEL, PIECE)
+  /** New clusters of the base lie in the order of the disk. */
+  readonly #order = new InOrder()
+  readonly #flush: EarlyFlush
+  readonly #rate: RateLimit | null
+  readonly #total: number
+  #number = 0
+  #done = 0
+
+  constructor(work: CopyDown, total: number) {
+    this.#work = work
+    this.#total = total
+    this.#flush = new EarlyFlush(work.base)
+    this.#rate = work.rateLimit ? new RateLimit(work.rateLimit) : null
+    this.#report(0)
+  }
+
+  /** Returns how much of the disk it took. */
+  async zero(offset: number, most: number): Promise<number> {
+    const { base } = this.#work
+    const { zero, bytes } = await base.status(offset, most)
+    // It costs space in formats that cannot say "zero".
+    if (zero) return bytes
+    await this.#start(
+      () => Promise.resolve(),
+      () => base.zero(offset, bytes),
+    )
+    return bytes
+  }
+
+  /** Takes what follows too, as long as it is data. */
+  async data(offset: number, bytes: number): Promise<number> {
+    const { top, base } = this.#work
+    let length = Math.min(bytes, PIECE)
+    while (length < PIECE && offset + length < top.size) {
+      const more = await runAt(top, offset + length, Math.min(PIECE, top.size - offset) - length)
+      if (more.kind !== 'data') break
+      length += more.bytes
+    }
+    await this.#rate?.wait(length, this.#work.signal)
+    const buffer = { bytes: null as Uint8Array | null }
+    await this.#start(
+      () => top.read(offset, (buffer.bytes = this.#pool.take(length))),
+      async () => {
+        await base.write(offset, buffer.bytes!)
+        this.#flush.wrote(length)
+        this.#report(length)
+      },
+      () => {
+        if (buffer.bytes !== null) this.#pool.give(buffer.bytes)
+      },
+    )
+    return length
+  }
+
+  async #start(read: () => Promise<void>, write: () => Promise<void>, settled: () => void = () => undefined): Promise<void> {
+    const number = this.#number
+    await this.#pool.start(async () => {
+      try {
+        try {
+          await read()
+          await this.#order.turn(number)
+        } catch (error) {
+          await this.#order.turn(number)
+          this.#order.pass(number)
+          throw error
+        }
+        // Writes start in order, and then run side by side.
+        const written = write()
+        this.#order.pass(number)
+        await written
+      } finally {
+        settled()
+      }
+    })
+    this.#number++
+  }
+
+  async finish(): Promise<void> {
+    await this.#pool.finish()
+    this.#work.onProgress?.({ done: this.#total, total: this.#total })
+  }
+
+  async settled(): Promise<void> {
+    await this.#pool.settled()
+    await this.#flush.settled()
+  }
+
+  #report(bytes: number): void {
+    this.#done += bytes
+    this.#work.onProgress?.({ done: Math.min(this.#done, this.#total), total: this.#total })
+  }
+}

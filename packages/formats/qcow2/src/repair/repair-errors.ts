@@ -1,0 +1,149 @@
+import { openRefcounts } from '../check/check.ts'
+import { compareRefcounts } from '../check/compare-refcounts.ts'
+import { Findings } from '../check/findings.ts'
+import type { CheckSource, Pass } from '../check/pass.ts'
+import { eachPass, lengthOf, type Walk } from '../check/walk.ts'
+import type { Forced } from './mend.ts'
+import { dropBitmaps, mendBitmapTables, readBitmapsToRepair } from './mend-bitmaps.ts'
+import { moveTables, type NewTables } from './move-tables.ts'
+import { readSnapshotsToRepair, type RepairedSnapshots } from './read-snapshots.ts'
+import { repairCopied } from './repair-copied.ts'
+import { repairRefcounts } from './repair-refcounts.ts'
+import { findSharedTables } from './shared-tables.ts'
+import { Spare } from './spare.ts'
+import { switchTables, type Examined } from './switch-tables.ts'
+
+/** Moving a table can show that another one has to be moved. */
+const MAX_ROUNDS = 8
+
+/** An image with the snapshots that a repair may write again. */
+interface Repairable extends Examined {
+  readonly snapshots: RepairedSnapshots
+}
+
+/** What a look at all refcounts found. */
+interface Seen {
+  needsRebuild: boolean
+  overflows: boolean
+  suspectsCopied: boolean
+  /** From here on nothing is used. */
+  clusters: number
+}
+
+/**
+ * Repairs everything: first the entries and tables, then the refcounts, then the COPIED flags.
+ *
+ * @returns null if the image cannot be examined, which is told
+ * @internal
+ */
+export async function repairErrors(source: CheckSource, how: Pick<Walk, 'signal' | 'memory'>, findings: Findings): Promise<Walk | null> {
+  let image = await begin(source, how, findings)
+  if (image === null) return null
+  const structures = findings.fork()
+  const refcounts = findings.fork()
+  const seen: Seen = { needsRebuild: false, overflows: false, suspectsCopied: false, clusters: 0 }
+  const isMendable = await examine(image, findings, structures, refcounts, seen)
+  let tables: NewTables | null = null
+  if (isMendable || image.snapshots.changed) {
+    const mended = await mend(image, { activeL1: false, l2: new Set() }, seen.clusters, findings)
+    image = mended.image
+    tables = mended.tables
+  }
+  if (isMendable) await examineMended(image, refcounts, seen)
+  const widens = seen.overflows && image.walk.area.header.version >= 3
+  if (seen.needsRebuild) {
+    findings.note('Rebuilding refcount structure')
+    image = await replaceTables(image, tables, widens, findings)
+    // What could not be read does not matter any more.
+    findings.corruptionsFixed += refcounts.corruptions + refcounts.checkErrors
+    findings.leaksFixed += refcounts.leaks
+    seen.suspectsCopied = true
+  } else {
+    if (refcounts.leaks === 0 && refcounts.corruptions === 0) findings.add(refcounts)
+    else seen.suspectsCopied = await repairRefcounts(image.walk, image.reader, 'errors', findings)
+    if (tables !== null || widens) {
+      image = await replaceTables(image, tables, widens, null)
+      seen.suspectsCopied = true
+    }
+  }
+  findings.corruptionsFixed += structures.corruptions
+  if (seen.suspectsCopied) image = await repairAllCopied(image, findings)
+  return image.walk
+}
+
+/** Reads what has to be known before. */
+async function begin(source: CheckSource, how: Pick<Walk, 'signal' | 'memory'>, findings: Findings): Promise<Repairable | null> {
+  const { file, geometry } = source
+  const snapshots = await readSnapshotsToRepair(source, findings)
+  if (snapshots === null) return null
+  const reader = await openRefcounts(source, findings)
+  if (reader === null) return null
+  const fileLength = await lengthOf(source)
+  const { area, bitmaps } = await readBitmapsToRepair(source, fileLength, findings)
+  return { walk: { file, area, geometry, fileLength, snapshots, bitmaps, reader, ...how }, reader, snapshots }
+}
+
+/** Tells what is wrong. Returns whether some of it has to be mended before refcounts make sense. */
+async function examine({ walk, reader }: Repairable, findings: Findings, structures: Findings, refcounts: Findings, seen: Seen): Promise<boolean> {
+  let isMendable = false
+  await eachPass(walk, { findings, refcountFindings: structures, mends: true }, async (pass) => {
+    isMendable ||= pass.mendable
+    seen.clusters = Math.max(seen.clusters, pass.counts.limit === Infinity ? pass.clusters : behindEnd(walk))
+    // Its refcounts are compared afterwards.
+    if (isMendable) return 'enough'
+    await compareRefcounts(pass, reader, refcounts)
+    note(pass, seen)
+    return undefined
+  })
+  return isMendable
+}
+
+/** Tells which refcounts are wrong once the entries are mended. */
+async function examineMended({ walk, reader }: Repairable, refcounts: Findings, seen: Seen): Promise<void> {
+  await eachPass(walk, {}, async (pass) => {
+    await compareRefcounts(pass, reader, refcounts)
+    note(pass, seen)
+  })
+}
+
+function note(pass: Pass, seen: Seen): void {
+  seen.needsRebuild ||= pass.needsRebuild
+  seen.overflows ||= pass.overflows
+  seen.suspectsCopied ||= pass.suspectsCopied
+}
+
+/** Something may reach less than a cluster beyond the end of the file. */
+function behindEnd({ fileLength, geometry }: Walk): number {
+  return Math.ceil(fileLength / geometry.clusterSize) + 1
+}
+
+/** Mends all tables; those that cannot stay where they are come into force with {@link replaceTables}. */
+async function mend(image: Repairable, forced: Forced, spareFrom: number, findings: Findings): Promise<{ readonly image: Repairable; readonly tables: NewTables | null }> {
+  const shared = await findSharedTables(image.walk)
+  let { walk } = image
+  const isMended = await mendBitmapTables(walk, !shared.bitmapTables)
+  if (isMended && shared.bitmapTables) walk = { ...walk, ...(await dropBitmaps(walk, findings)) }
+  const tables = await moveTables(walk, image.snapshots, shared, forced, new Spare(spareFrom), findings)
+  return { image: { ...image, walk }, tables }
+}
+
+async function replaceTables(image: Repairable, tables: NewTables | null, widens: boolean, findings: Findings | null): Promise<Repairable> {
+  return { ...(await switchTables(image, tables, widens, findings)), snapshots: tables?.snapshots ?? image.snapshots }
+}
+
+/** Puts COPIED flags right, where need be in copies of tables. */
+async function repairAllCopied(start: Repairable, findings: Findings): Promise<Repairable> {
+  let image = start
+  let told = findings
+  for (let round = 0; round < MAX_ROUNDS; round++) {
+    const postponed = { activeL1: false, l2: new Set<number>() }
+    await repairCopied(image.walk, image.reader, told, postponed)
+    if (!postponed.activeL1 && postponed.l2.size === 0) return image
+    // What follows from moving them is not the image's fault.
+    told = new Findings(undefined)
+    const mended = await mend(image, postponed, behindEnd(image.walk), told)
+    image = await replaceTables(mended.image, mended.tables, false, null)
+  }
+  findings.failure('ERROR: tables overlap in too many ways')
+  return image
+}

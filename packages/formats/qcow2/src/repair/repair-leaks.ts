@@ -1,0 +1,43 @@
+import { BlockError } from '@blockloom/block-driver'
+import { readCheckedBitmaps } from '../check/bitmaps.ts'
+import { openRefcounts } from '../check/check.ts'
+import { compareRefcounts } from '../check/compare-refcounts.ts'
+import type { Findings } from '../check/findings.ts'
+import type { CheckSource } from '../check/pass.ts'
+import { readCheckedSnapshots } from '../check/snapshots.ts'
+import { eachPass, lengthOf, type Walk } from '../check/walk.ts'
+import { repairCopied } from './repair-copied.ts'
+import { repairRefcounts } from './repair-refcounts.ts'
+
+/**
+ * Lowers refcounts that are too high. If nothing else is wrong then, COPIED flags are put right too.
+ *
+ * @returns null if the image cannot be examined, which is told
+ * @throws BlockError `corrupt` (EIO) if the refcount structures need to be rebuilt
+ * @internal
+ */
+export async function repairLeaks(source: CheckSource, how: Pick<Walk, 'signal' | 'memory'>, findings: Findings): Promise<Walk | null> {
+  const snapshots = await readCheckedSnapshots(source, findings)
+  if (snapshots === null) return null
+  const reader = await openRefcounts(source, findings)
+  if (reader === null) return null
+  const { file, area, geometry } = source
+  const bitmaps = await readCheckedBitmaps(source, findings)
+  const walk: Walk = { file, area, geometry, snapshots, bitmaps, reader, fileLength: await lengthOf(source), ...how }
+  const refcounts = findings.fork()
+  let needsRebuild = false
+  let suspectsCopied = false
+  await eachPass(walk, { findings, refcountFindings: refcounts }, async (pass) => {
+    await compareRefcounts(pass, reader, refcounts)
+    needsRebuild ||= pass.needsRebuild
+    suspectsCopied ||= pass.suspectsCopied
+  })
+  if (needsRebuild) {
+    findings.note('ERROR need to rebuild refcount structures')
+    throw new BlockError('corrupt', 'The refcount structures need to be rebuilt, which only a repair of errors does', { errno: 'EIO' })
+  }
+  if (refcounts.leaks === 0 && refcounts.corruptions === 0) findings.add(refcounts)
+  else suspectsCopied = await repairRefcounts(walk, reader, 'leaks', findings)
+  if (suspectsCopied) await repairCopied(walk, reader, findings, findings.corruptions > 0 || findings.checkErrors > 0 ? 'tell' : 'in place')
+  return walk
+}

@@ -1,0 +1,61 @@
+import { openRefcounts } from '../check/check.ts'
+import { Findings } from '../check/findings.ts'
+import type { RefcountReader } from '../check/refcount-reader.ts'
+import { eachPass, lengthOf, type Walk } from '../check/walk.ts'
+import { HEADER_FIELDS } from '../on-disk/header.ts'
+import { MAX_REFCOUNT_ORDER } from '../on-disk/limits.ts'
+import { createGeometry, hostOffset, type Geometry } from '../units.ts'
+import { changeHeader } from './change-header.ts'
+import type { NewTables } from './move-tables.ts'
+import { rebuildRefcounts } from './rebuild.ts'
+
+/** An image that can be walked, with its refcounts. @internal */
+export interface Examined {
+  readonly walk: Walk
+  readonly reader: RefcountReader
+}
+
+/** From the tables up to the refcount width, all in the first sector. Version 3. */
+const TABLES_AND_WIDTH = [24, 100] as const
+
+/**
+ * Makes new refcount structures, then has the header lead to them and to `tables`, with one write.
+ *
+ * @param widens - some clusters have more uses than a refcount can say
+ * @param findings - is told what becomes of the old refcount structures; null if nobody wants to know
+ * @internal
+ */
+export async function switchTables({ walk, reader }: Examined, tables: NewTables | null, widens: boolean, findings: Findings | null): Promise<Examined> {
+  const { file, area } = walk
+  const snapshots = tables?.snapshots ?? walk.snapshots
+  const header = { ...area.header, ...tables?.header }
+  const next: Walk = { ...walk, area: { ...area, header }, snapshots, reader: null, fileLength: await lengthOf(walk) }
+  const geometry = widens ? await wideEnough(next) : walk.geometry
+  const old = { area, reader, regions: tables?.left ?? [] }
+  const table = await rebuildRefcounts({ ...next, geometry }, old, findings)
+  const changed = await changeHeader(file, area, widens ? TABLES_AND_WIDTH : HEADER_FIELDS.tables, {
+    ...tables?.header,
+    refcountOrder: geometry.refcountOrder,
+    refcountTableOffset: hostOffset(table.offset),
+    refcountTableClusters: table.clusters,
+  })
+  const source = { file, area: changed, geometry: changed.geometry }
+  const failed = new Findings(undefined)
+  const newReader = await openRefcounts(source, failed)
+  if (newReader === null) throw new Error('the refcount table that was just written cannot be read')
+  return { walk: { ...walk, ...source, snapshots, reader: newReader, fileLength: await lengthOf(walk) }, reader: newReader }
+}
+
+/** Refcounts of at least 16 bits, and wide enough for all uses. */
+async function wideEnough(walk: Walk): Promise<Geometry> {
+  const { clusterBits, refcountOrder, extendedL2 } = walk.geometry
+  for (let order = Math.max(4, refcountOrder + 1); ; order++) {
+    const geometry = createGeometry({ clusterBits, refcountOrder: Math.min(order, MAX_REFCOUNT_ORDER), extendedL2 })
+    if (order >= MAX_REFCOUNT_ORDER) return geometry
+    let overflows = false
+    await eachPass({ ...walk, geometry }, {}, async (pass) => {
+      overflows ||= pass.overflows
+    })
+    if (!overflows) return geometry
+  }
+}

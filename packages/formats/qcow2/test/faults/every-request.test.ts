@@ -1,0 +1,3 @@
+import { everyRequestFails } from './every-request.ts'
+
+everyRequestFails(0)

@@ -1,0 +1,99 @@
+import { execFileSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
+import type { Work } from './measure.ts'
+import { touchPageCache } from './page-cache.ts'
+
+const reference = (...args: string[]): void => void execFileSync('qemu-img', args, { stdio: 'ignore' })
+
+/** What is particular to qcow2: allocation, metadata, encryption; and how fast the tool starts. */
+export function qcow2Works(at: (name: string) => string): Work[] {
+  // 64 GiB allocated of 1 TiB, in a sparse file.
+  reference('create', '-f', 'qcow2', '-o', 'preallocation=metadata', at('large.qcow2'), '64G')
+  reference('resize', '-f', 'qcow2', at('large.qcow2'), '1T')
+  return [...allocatingWrites(at), ...metadata(at), ...encryption(at), startUp(at)]
+}
+
+function allocatingWrites(at: (name: string) => string): Work[] {
+  const fresh = (size: string) => ({
+    prepare: () => reference('create', '-f', 'qcow2', at('fresh.qcow2'), size),
+    warmUp: () => touchPageCache(at('warm')),
+  })
+  const bench = ['bench', '-f', 'qcow2', '-w', '-d', '32']
+  return [
+    {
+      name: 'allocating sequential 64 KiB writes, depth 32, qcow2',
+      limit: 1.2,
+      kind: 'rate',
+      args: [...bench, '-c', '12000', '-s', '65536', '-S', '65536', at('fresh.qcow2')],
+      ...fresh('1G'),
+    },
+    {
+      name: 'allocating random 4 KiB writes, depth 32, qcow2',
+      limit: 1.2,
+      kind: 'rate',
+      // Each goes to a cluster of its own.
+      args: [...bench, '-c', '20000', '-s', '4096', '-S', String(65536 * 32_749), at('fresh.qcow2')],
+      ...fresh('64G'),
+    },
+  ]
+}
+
+function metadata(at: (name: string) => string): Work[] {
+  const image = at('large.qcow2')
+  const without = (): void => {
+    try {
+      reference('snapshot', '-d', 'one', image)
+    } catch {
+      // There is none.
+    }
+  }
+  return [
+    { name: 'check of 1 TiB, 64 GiB allocated', limit: 1.3, kind: 'time', args: ['check', '-f', 'qcow2', image] },
+    { name: 'snapshot create, 1 TiB, 64 GiB allocated', limit: 1.3, kind: 'time', args: ['snapshot', '-c', 'one', image], prepare: without },
+    {
+      name: 'snapshot remove, 1 TiB, 64 GiB allocated',
+      limit: 1.3,
+      kind: 'time',
+      args: ['snapshot', '-d', 'one', image],
+      prepare: () => {
+        without()
+        reference('snapshot', '-c', 'one', image)
+      },
+    },
+  ]
+}
+
+function encryption(at: (name: string) => string): Work[] {
+  const secret = ['--object', 'secret,id=key,data=bench']
+  // How long a passphrase takes to check is a choice, and would hide everything else.
+  const options = 'encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=10'
+  const encrypted = `driver=qcow2,encrypt.key-secret=key,file.filename=${at('luks.qcow2')}`
+  reference('convert', ...secret, '-f', 'raw', '-O', 'qcow2', '-o', options, at('mixed.raw'), at('luks.qcow2'))
+  const common = {
+    limit: 1.3,
+    kind: 'time',
+    prepare: () => rmSync(at('out'), { force: true }),
+    warmUp: () => touchPageCache(at('warm')),
+  } as const
+  return [
+    {
+      ...common,
+      name: 'raw to LUKS qcow2',
+      args: ['convert', ...secret, '-f', 'raw', '-O', 'qcow2', '-o', options, at('mixed.raw'), at('out')],
+      verify: () => {
+        const made = `driver=qcow2,encrypt.key-secret=key,file.filename=${at('out')}`
+        reference('compare', ...secret, '--image-opts', `driver=raw,file.filename=${at('mixed.raw')}`, made)
+      },
+    },
+    {
+      ...common,
+      name: 'LUKS qcow2 to raw',
+      args: ['convert', ...secret, '--image-opts', encrypted, '-O', 'raw', at('out')],
+      verify: () => reference('compare', '-f', 'raw', '-F', 'raw', at('mixed.raw'), at('out')),
+    },
+  ]
+}
+
+function startUp(at: (name: string) => string): Work {
+  return { name: 'info, against starting Node', limit: 3, kind: 'time', args: ['info', at('plain.qcow2')], theirs: [process.execPath, '-e', '0'] }
+}
