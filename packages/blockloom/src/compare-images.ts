@@ -1,5 +1,5 @@
-import { Buffer } from 'node:buffer'
 import type { BlockNode, BlockStatus } from '@blockloom/block-core'
+import { equalRange } from './compare/equal-range.ts'
 
 /** @public */
 export interface CompareOptions {
@@ -22,11 +22,14 @@ export type CompareResult =
   | { readonly identical: true; readonly sizesDiffer: boolean }
   | { readonly identical: false; readonly reason: 'content' | 'status' | 'size'; readonly offset: number }
 
-/** Longest piece read at once. */
-const PIECE = 256 << 10
+/** Longest piece that progress counts. */
+const PIECE = 2 << 20
+
+/** Longest part of it that is read at once: small enough to be still in the processor's cache when it is compared. */
+const PART = 256 << 10
 
 /** Pieces in flight; each takes two buffers. */
-const PARALLEL = 2
+const PARALLEL = 4
 
 const SECTOR = 512
 
@@ -158,26 +161,24 @@ class Pieces {
 
   /** Offset of the first sector that differs, or null. */
   async #compare(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<number | null> {
-    const buffers = nodes.map(() => this.#buffers.pop() ?? new Uint8Array(PIECE))
-    const parts = buffers.map((buffer) => buffer.subarray(0, bytes))
-    const reads = await Promise.allSettled(nodes.map((node, i) => node.read(offset, parts[i]!)))
-    for (const read of reads) if (read.status === 'rejected') throw read.reason
-    const at = firstDifference(parts[0]!, parts[1] ?? null)
+    const buffers = nodes.map(() => this.#buffers.pop() ?? new Uint8Array(PART))
+    for (let done = 0; done < bytes; done += PART) {
+      const parts = bytes - done < PART ? buffers.map((buffer) => buffer.subarray(0, bytes - done)) : buffers
+      const reads = await Promise.allSettled(nodes.map((node, i) => node.read(offset + done, parts[i]!)))
+      for (const read of reads) if (read.status === 'rejected') throw read.reason
+      const at = firstDifference(parts[0]!, parts[1] ?? null)
+      if (at !== null) return offset + done + at
+    }
     this.#buffers.push(...buffers)
-    return at === null ? null : offset + at
+    return null
   }
 }
 
-const ZEROES = Buffer.alloc(64 * 1024)
-
+/** Offset of the first sector that differs, or null; null for `b` stands for zeroes. */
 function firstDifference(a: Uint8Array, b: Uint8Array | null): number | null {
-  const one = Buffer.from(a.buffer, a.byteOffset, a.length)
-  const differs = (from: number, to: number): boolean =>
-    b === null ? one.compare(ZEROES, 0, to - from, from, to) !== 0 : one.compare(b, from, to, from, to) !== 0
-  for (let block = 0; block < a.length; block += ZEROES.length) {
-    const end = Math.min(a.length, block + ZEROES.length)
-    if (!differs(block, end)) continue
-    for (let sector = block; sector < end; sector += SECTOR) if (differs(sector, Math.min(end, sector + SECTOR))) return sector
+  if (equalRange(a, b, 0, a.length)) return null
+  for (let sector = 0; sector < a.length; sector += SECTOR) {
+    if (!equalRange(a, b, sector, Math.min(a.length, sector + SECTOR))) return sector
   }
   return null
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { Work } from './measure.ts'
 import { touchPageCache } from './page-cache.ts'
 import { writeSampleDisk } from './sample-disk.ts'
+import { chainWorks } from './works-chains.ts'
 import { qcow2Works } from './works-qcow2.ts'
 
 const GIB = 1 << 30
@@ -22,7 +23,7 @@ export function prepareWorks(folder: string): Work[] {
   writeSampleDisk(at('small.raw'), 133 << 20)
   reference('create', '-f', 'qcow2', at('sparse.qcow2'), '1T')
   execFileSync('qemu-io', ['-f', 'qcow2', at('sparse.qcow2')], { input: sparseWrites(), stdio: ['pipe', 'ignore', 'inherit'] })
-  return [...converts(at), ...requests(at), ...qcow2Works(at)]
+  return [...converts(at), ...requests(at), ...qcow2Works(at), ...chainWorks(at)]
 }
 
 /** 100 MiB in 1600 places, spread over 1 TiB. */

@@ -1,4 +1,5 @@
-import { rmSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { oracleAvailable } from '@blockloom/oracle'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { checkJson, checkText } from '../src/output/check-result.ts'
@@ -54,15 +55,50 @@ describe.runIf(oracleAvailable())('check finds what qemu-img finds', () => {
     'check --image-opts -f raw driver=qcow2,file.filename=data.qcow2',
   ])('%s', async (line) => expectSame(folder, words(line)))
 
-  describe('and refuses to repair what it cannot', () => {
-    beforeEach(() => void (twins = new Twins(folder, 'leak.qcow2')))
+  describe('and repairs it as qemu-img does', () => {
+    const lines = (image: string): string[] => [`check -r all ${image}`, `check -r leaks ${image}`, `check -r all --output=json ${image}`, `check -q -r all ${image}`]
+    const images = [
+      'leak.qcow2', 'corrupt.qcow2', 'dirty.qcow2', 'corruptbit.qcow2', 'data.qcow2', 'empty.qcow2', 'v2.qcow2', 'ext.qcow2', 'snap.qcow2', 'bitmap.qcow2', 'datafile.qcow2',
+      'copied.qcow2', 'shared.qcow2', 'prealloc.qcow2', 'many-leaks.qcow2', 'refcounts.qcow2', 'incomplete.qcow2', 'both-bits.qcow2', 'unknown.qcow2', 'data.raw', 'absent',
+    ]
+    beforeAll(() => damage(folder))
+    beforeEach(({ task }) => void (twins = new Twins(folder, `${task.name} datafile.raw`)))
     afterEach(() => twins.remove())
 
-    test.each(['leaks', 'all'])('-r %s changes nothing, and says so', async (fix) => {
-      const { status, stderr } = await ours(twins.ours, ['check', '-r', fix, 'leak.qcow2'])
-      expect([status, stderr]).toEqual([1, 'qemu-img: Check failed: Operation not supported\n'])
-      // The leak is still there, as the reference finds it.
-      await twins.expectSame(['check', 'leak.qcow2'])
+    test.each(images.flatMap(lines))('%s', async (line) => {
+      await twins.expectSame(words(line))
+      const image = line.split(' ').at(-1)!
+      await twins.expectSame(['check', image])
+      if (!image.endsWith('.raw')) await twins.expectSame(['info', image])
+    })
+
+    test.each(['misaligned.qcow2', 'reserved.qcow2'])('%s: -r all goes further, and ends with 0', async (image) => {
+      const { status } = await ours(twins.ours, ['check', '-r', 'all', image])
+      expect(status).toBe(0)
+      expect(reference(twins.ours, ['check', image])).toMatchObject({ status: 0, stderr: '' })
+      // The reference leaves it as it is.
+      expect(reference(twins.theirs, ['check', '-r', 'all', image]).status).toBe(2)
     })
   })
 })
+
+/** Images with damage of a kind each, in which the reference can repair all but the last two. */
+function damage(folder: string): void {
+  const load = (name: string): Buffer => readFileSync(join(folder, name))
+  const make = (name: string, of: string, change: (bytes: Buffer, l2: number, block: number) => void): void => {
+    const bytes = load(of)
+    const l2 = Number(bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(40))) & 0x00ff_ffff_ffff_fe00n)
+    const block = Number(bytes.readBigUInt64BE(Number(bytes.readBigUInt64BE(48))))
+    change(bytes, l2, block)
+    writeFileSync(join(folder, name), bytes)
+  }
+  make('copied.qcow2', 'data.qcow2', (bytes, l2) => bytes.writeUInt8(bytes.readUInt8(l2) ^ 0x80, l2))
+  make('shared.qcow2', 'data.qcow2', (bytes, l2) => bytes.copy(bytes, l2 + 8, l2, l2 + 8))
+  make('prealloc.qcow2', 'data.qcow2', (bytes, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) + 513n, l2))
+  make('many-leaks.qcow2', 'data.qcow2', (bytes, _l2, block) => [3, 20, 21, 40].forEach((cluster) => bytes.writeUInt16BE(7, block + cluster * 2)))
+  make('refcounts.qcow2', 'snap.qcow2', (bytes, _l2, block) => [4, 5, 6].forEach((cluster) => bytes.writeUInt16BE(bytes.readUInt16BE(block + cluster * 2) ^ 2, block + cluster * 2)))
+  make('incomplete.qcow2', 'snap.qcow2', (bytes) => bytes.writeUInt32BE(bytes.readUInt32BE(60) + 1, 60))
+  make('both-bits.qcow2', 'leak.qcow2', (bytes) => bytes.writeUInt8(3, 79))
+  make('misaligned.qcow2', 'data.qcow2', (bytes, l2) => bytes.writeBigUInt64BE(bytes.readBigUInt64BE(l2) + 512n, l2))
+  make('reserved.qcow2', 'data.qcow2', (bytes, l2) => bytes.writeUInt8(bytes.readUInt8(l2) | 1, l2))
+}

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { oracleAvailable } from '@blockloom/oracle'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { fixtureFolder } from './support/fixtures.ts'
-import { ours, reference, Twins, words } from './support/side-by-side.ts'
+import { Twins, words } from './support/side-by-side.ts'
 
 describe.runIf(oracleAvailable())('create does what qemu-img does', () => {
   let fixtures: string

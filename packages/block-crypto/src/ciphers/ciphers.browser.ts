@@ -7,6 +7,7 @@
 import { type AesBlocks, checkAesKey, checkBlocks } from './aes-blocks.ts'
 import { type HashName, hashUnavailable } from './hash-name.ts'
 import { portableAes } from './portable-aes.ts'
+import type { SectorThreads, ThreadedXts } from './sector-threads.ts'
 
 export type { AesBlocks } from './aes-blocks.ts'
 export type { HashName } from './hash-name.ts'
@@ -63,4 +64,9 @@ function webName(hash: HashName): string {
   const name = WEB_NAMES[hash]
   if (name === undefined) throw hashUnavailable(hash)
   return name
+}
+
+/** There are no threads here. @internal */
+export function sectorThreads(_cipher: ThreadedXts): SectorThreads | null {
+  return null
 }

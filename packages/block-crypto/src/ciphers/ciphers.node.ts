@@ -8,7 +8,9 @@
  */
 import type { Cipheriv, Decipheriv } from 'node:crypto'
 import { type AesBlocks, checkAesKey, checkBlocks } from './aes-blocks.ts'
+import { CipherPool } from './cipher-pool.node.ts'
 import { type HashName, hashUnavailable } from './hash-name.ts'
+import type { SectorThreads, ThreadedXts } from './sector-threads.ts'
 
 export type { AesBlocks } from './aes-blocks.ts'
 export type { HashName } from './hash-name.ts'
@@ -68,4 +70,17 @@ export function pbkdf2(hash: HashName, passphrase: Uint8Array, salt: Uint8Array,
   return new Promise((resolve, reject) => {
     openssl().pbkdf2(passphrase, salt, iterations, bytes, hash, (error, derived) => (error === null ? resolve(new Uint8Array(derived)) : reject(hashUnavailable(hash, error))))
   })
+}
+
+/** One processor is for the main thread; more than three threads are more than disks can use. */
+const MOST_THREADS = 3
+
+let pool: CipherPool | undefined
+
+/** Threads for a cipher's long requests; null where there are none to spare. @internal */
+export function sectorThreads(cipher: ThreadedXts): SectorThreads | null {
+  const spare = process.getBuiltinModule('node:os').availableParallelism() - 1
+  if (spare < 1) return null
+  pool ??= new CipherPool(Math.min(MOST_THREADS, spare))
+  return pool.add(cipher)
 }

@@ -1,4 +1,4 @@
-import { aesBlocks, digest } from '@blockloom/block-crypto/ciphers'
+import { aesBlocks, digest, sectorThreads } from '@blockloom/block-crypto/ciphers'
 import { BlockError } from '@blockloom/block-driver'
 import { type AesBlocks, BLOCK } from '../ciphers/aes-blocks.ts'
 import type { HashName } from '../ciphers/hash-name.ts'
@@ -38,7 +38,9 @@ export async function createSectorCipher(init: SectorCipherInit): Promise<Sector
     throw new BlockError('invalid', `The sector size must be a multiple of 16 up to ${MAX_SECTOR}, not ${sectorSize}`, { detail: { sectorSize } })
   }
   const ivs = await ivsFor(init, sectorsAtOnce(sectorSize))
-  return overSectors(sectorMode(init.mode, key, ivs, sectorSize), sectorSize)
+  const mode = sectorMode(init.mode, key, ivs, sectorSize)
+  const isThreaded = init.mode === 'xts' && init.ivGenerator !== 'essiv'
+  return overSectors(mode, sectorSize, isThreaded ? sectorThreads({ key, ivBits: init.ivGenerator === 'plain' ? 32 : 64, sectorSize }) : null)
 }
 
 function sectorMode(mode: CipherModeName, key: Uint8Array, ivs: IvGenerator, sectorSize: number): SectorMode {
@@ -46,7 +48,7 @@ function sectorMode(mode: CipherModeName, key: Uint8Array, ivs: IvGenerator, sec
   if (mode === 'cbc') return cbc(aesBlocks(key), ivs, sectorSize)
   if (key.length % 2 !== 0) throw new BlockError('invalid', 'XTS cipher key length should be a multiple of 2', { detail: { bytes: key.length } })
   const half = key.length / 2
-  return xts(aesBlocks(key.subarray(0, half)), aesBlocks(key.subarray(half)), ivs, sectorSize)
+  return xts(aesBlocks(key.subarray(0, half)), aesBlocks(key.subarray(half)), ivs, sectorSize, sectorsAtOnce(sectorSize))
 }
 
 async function ivsFor(init: SectorCipherInit, most: number): Promise<IvGenerator> {

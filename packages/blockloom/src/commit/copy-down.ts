@@ -35,9 +35,8 @@ export async function copyDown(work: CopyDown): Promise<void> {
     for (let at = 0; at < top.size; ) {
       signal?.throwIfAborted()
       const run = await runAt(top, at, top.size - at)
-      if (run.kind === 'absent') at += run.bytes
-      else if (run.kind === 'zero') at += await copy.zero(at, run.bytes)
-      else at += await copy.data(at, run.bytes)
+      const bytes = run.kind === 'absent' ? run.bytes : run.kind === 'zero' ? await copy.zero(at, run.bytes) : await copy.data(at, run.bytes)
+      at += bytes
     }
     await copy.finish()
   } finally {

@@ -53,12 +53,14 @@ export async function reopenLayers(graph: Graph, { above, base, below }: Layers,
   const common = { unmap: true, ...(signal === undefined ? {} : { signal }) }
   const read: OpenOptions = { ...common, passive: true, readOnly: true }
   const write: OpenOptions = { ...common, readOnly: false }
-  let under: BlockNode | null = null
-  for (const layer of below.toReversed()) under = await open(graph, layer, under, read)
-  const lower = await open(graph, base, under, write)
-  under = null
-  for (const layer of above.slice(1).toReversed()) under = await open(graph, layer, under, read)
-  return { base: lower, top: await open(graph, above[0]!, under, write) }
+  const lower = await open(graph, base, await openDown(graph, below, read), write)
+  return { base: lower, top: await open(graph, above[0]!, await openDown(graph, above.slice(1), read), write) }
+}
+
+/** Opens layers on top of each other, the lowest on nothing; null if there are none. */
+async function openDown(graph: Graph, layers: readonly Layer[], options: OpenOptions): Promise<BlockNode | null> {
+  const [top, ...rest] = layers
+  return top === undefined ? null : open(graph, top, await openDown(graph, rest, options), options)
 }
 
 async function open(graph: Graph, layer: Layer, backing: BlockNode | null, options: OpenOptions): Promise<BlockNode> {

@@ -1,7 +1,7 @@
 import type { BlockNode } from '@blockloom/block-core'
 
 /** Bytes that are written before the host is asked to begin storing them. */
-const EVERY = 256 * 1048576
+const EVERY = 32 << 20
 
 /**
  * Has the host store what a long copy has written while the copy goes on, so that the flush at its end, which counts, does

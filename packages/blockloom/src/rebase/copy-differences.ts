@@ -17,10 +17,10 @@ export interface CopyDifferences {
 }
 
 /** Longest piece that is compared at once. */
-const PIECE = 256 << 10
+const PIECE = 2 << 20
 
 /** Pieces in flight; each takes two buffers. */
-const PARALLEL = 8
+const PARALLEL = 3
 
 /** A unit for formats that say nothing about theirs. */
 const DEFAULT_UNIT = 4096

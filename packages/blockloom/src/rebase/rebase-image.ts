@@ -108,7 +108,7 @@ async function copyFrom(overlay: DiskImage, node: BlockNode, options: RebaseOpti
 /** Opens the new backing file beside the old chain, as the image would. */
 async function openNew(overlay: DiskImage, filename: string, { backing, cache, forceShare, signal }: RebaseOptions): Promise<BlockNode> {
   const resolved = backingPath(overlay.filename, filename)
-  if (resolved === undefined) throw new BlockError('invalid', `Cannot use relative paths with '${overlay.filename}'`, { detail: { option: 'backing' } })
+  if (resolved === undefined) throw new BlockError('invalid', `Could not resolve backing filename: Cannot use relative backing file names for '${overlay.filename}'`, { detail: { option: 'backing' } })
   try {
     return await overlay.graph.openFilename(resolved, { format: backing!.format! }, {
       readOnly: true,

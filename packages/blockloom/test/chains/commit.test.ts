@@ -166,6 +166,22 @@ describe('commitImage', () => {
     expect([...stages]).toEqual(expect.arrayContaining(['copy', 'empty']))
   })
 
+  test('power fails at any point: the overlay reads the same, and it can be done again', async () => {
+    const before = await chain.content('top')
+    const restore = chain.snapshot()
+    const losers = [() => true, () => false, (disk: string) => disk === 'middle', (disk: string) => disk === 'top']
+    for (let after = 1, failed = true; failed; after++) {
+      restore()
+      chain.powerFor(after)
+      await commit().catch(() => undefined)
+      failed = chain.powerOn(losers[after % losers.length]!)
+      assertSameBytes(await chain.content('top'), before)
+      for (const name of ['top', 'middle']) await chain.assertUncorrupted(name)
+      await commit()
+      assertSameBytes(await chain.content('middle'), before)
+    }
+  })
+
   /** True if the fault was met. */
   const failing = async (fault: Fault, stages: Set<unknown>): Promise<boolean> => {
     chain.inject(fault)

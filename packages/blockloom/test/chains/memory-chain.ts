@@ -20,6 +20,10 @@ export class MemoryChain {
   /** Called before each request. */
   watch: (disk: string, kind: Fault['kind'], bytes: number) => void = () => undefined
   #seen = 0
+  /** What is left of each disk if power fails now: what it held at its last flush. */
+  readonly #stable = new Map<string, Uint8Array>()
+  /** Writes and flushes that are still done; then power fails. */
+  #powerFor = Infinity
 
   readonly #defaults: Readonly<Record<string, unknown>>
 
@@ -33,20 +37,33 @@ export class MemoryChain {
   }
 
   #wrap(disk: string, instance: Instance): Instance {
-    const { writer } = instance
+    const { writer, zero, discard, resize } = instance
+    const powered = async <T>(work: () => Promise<T>): Promise<T> => {
+      this.#assertPower()
+      return work()
+    }
     const changed: Partial<Instance> = {
       read: async (offset, into, flags) => {
+        this.#assertPower()
         this.#request(disk, 'read', into.length)
         await instance.read(offset, into, flags)
       },
+      ...(zero && { zero: (...range) => powered(() => zero.apply(instance, range)) }),
+      ...(discard && { discard: (...range) => powered(() => discard.apply(instance, range)) }),
+      ...(resize && { resize: { ...resize, resize: (...size) => powered(() => resize.resize(...size)) } }),
       ...(writer && {
         writer: {
           ...writer,
           write: async (offset, from, flags) => {
+            this.#use()
             this.#request(disk, 'write', from.length)
             await writer.write(offset, from, flags)
           },
-          flush: (scope) => writer.flush(scope),
+          flush: async (scope) => {
+            this.#use()
+            await writer.flush(scope)
+            if (scope === 'stable') this.#stable.set(disk, this.#bytes(disk))
+          },
         },
       }),
     }
@@ -58,6 +75,36 @@ export class MemoryChain {
     const { fault } = this
     if (fault === null || fault.disk !== disk || fault.kind !== kind || this.#seen++ < fault.after) return
     throw new BlockError(fault.errno === 'ENOSPC' ? 'no-space' : 'io', 'injected', { errno: fault.errno ?? 'EIO' })
+  }
+
+  #bytes(name: string): Uint8Array {
+    const disk = this.disks.get(name)!
+    const bytes = new Uint8Array(disk.size)
+    disk.read(0, bytes)
+    return bytes
+  }
+
+  #use(): void {
+    if (this.#powerFor > 0) this.#powerFor--
+    this.#assertPower()
+  }
+
+  #assertPower(): void {
+    if (this.#powerFor <= 0) throw new BlockError('io', 'no power')
+  }
+
+  /** What the disks hold now is stable; power fails after so many writes and flushes more. */
+  powerFor(requests: number): void {
+    for (const name of this.disks.keys()) this.#stable.set(name, this.#bytes(name))
+    this.#powerFor = requests
+  }
+
+  /** Power is back: disks that `forgets` says have lost what was not flushed. Returns whether it had failed. */
+  powerOn(forgets: (disk: string) => boolean): boolean {
+    const failed = this.#powerFor <= 0
+    this.#powerFor = Infinity
+    if (failed) for (const [name, bytes] of this.#stable) if (forgets(name)) this.disks.set(name, createMemoryDisk(bytes.slice()))
+    return failed
   }
 
   /** From now on requests fail as told; null: none do. */
@@ -98,11 +145,7 @@ export class MemoryChain {
 
   /** What the disks hold, to go back to. */
   snapshot(): () => void {
-    const copies = [...this.disks].map(([name, disk]) => {
-      const bytes = new Uint8Array(disk.size)
-      disk.read(0, bytes)
-      return [name, bytes] as const
-    })
+    const copies = [...this.disks.keys()].map((name) => [name, this.#bytes(name)] as const)
     return () => {
       for (const [name, bytes] of copies) this.disks.set(name, createMemoryDisk(bytes.slice()))
     }

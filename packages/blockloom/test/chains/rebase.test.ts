@@ -172,6 +172,20 @@ describe('rebaseImage', () => {
     expect([...stages]).toEqual(expect.arrayContaining(['overlay', 'old', 'new', 'header']))
   })
 
+  test('power fails at any point: the old name or the new one, and the same content', async () => {
+    const before = await chain.content('top')
+    const restore = chain.snapshot()
+    for (let after = 1, failed = true; failed; after++) {
+      restore()
+      chain.powerFor(after)
+      await rebase().catch(() => undefined)
+      failed = chain.powerOn(() => after % 2 === 0)
+      assertSameBytes(await chain.content('top'), before)
+      await chain.assertUncorrupted('top')
+      if (!failed) expect(await named()).toBe('memory:new')
+    }
+  })
+
   /** True if the fault was met; afterwards everything works. */
   const failing = async (fault: Fault, stages: Set<unknown>): Promise<boolean> => {
     chain.inject(fault)

@@ -28,9 +28,8 @@ function namedBacking(image: Qcow2Image): BackingReference | null {
  *
  * @throws BlockError, before anything is changed: `invalid` (EINVAL) for a name above 1023 bytes, and for an external data
  *   file that must hold all of the disk by itself; `no-space` (ENOSPC) if the name does not fit into the first cluster
- * @internal
  */
-export async function changeBacking(writer: Qcow2Writer, to: BackingReference | null): Promise<void> {
+async function changeBacking(writer: Qcow2Writer, to: BackingReference | null): Promise<void> {
   const { image } = writer
   const named = to === null || to.filename === '' ? null : to
   const check = (): void => {

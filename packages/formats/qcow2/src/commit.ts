@@ -1,4 +1,5 @@
 import type { ChildHandle } from '@blockloom/block-driver'
+import { hasLazyRefcounts, markDirty } from './lazy-refcounts.ts'
 import { settle, settleAll } from './settle.ts'
 import type { Qcow2Writer } from './writer.ts'
 
@@ -15,26 +16,29 @@ import type { Qcow2Writer } from './writer.ts'
  * Changes made meanwhile are for the next commit. A failure makes dirty again what was not written.
  *
  * @param stable - flush at the end even if there was nothing to write
+ * @param lazy - leave out step 1 if the image has lazy refcounts; it is marked dirty instead
  * @internal
  */
-export async function commit(writer: Qcow2Writer, stable: boolean): Promise<void> {
+export async function commit(writer: Qcow2Writer, stable: boolean, lazy = false): Promise<void> {
   using _turn = writer.structure.tryAcquire() ?? (await writer.structure.acquire())
-  await commitLocked(writer, stable)
+  await commitLocked(writer, stable, lazy && hasLazyRefcounts(writer.image))
 }
 
 /** {@link commit} for those who hold the structure mutex. @internal */
-export async function commitLocked(writer: Qcow2Writer, stable: boolean): Promise<void> {
+export async function commitLocked(writer: Qcow2Writer, stable: boolean, withoutRefcounts = false): Promise<void> {
   const { image, refcounts, frees } = writer
   const { file, l1, l2Cache } = image
   const dropped = frees.take()
   let l1Writes = l1.takeDirty()
   const tables = l2Cache.takeDirty()
-  let tableWrites = refcounts.takeDirtyTable()
-  const blocks = refcounts.cache.takeDirty()
+  const isBehind = withoutRefcounts && (refcounts.tableDirty || refcounts.cache.dirtyBytes > 0)
+  let tableWrites = withoutRefcounts ? [] : refcounts.takeDirtyTable()
+  const blocks = withoutRefcounts ? null : refcounts.cache.takeDirty()
   let tablesTaken = true
   try {
     const hasTables = !tables.empty || l1Writes.length > 0
-    await blocks.write()
+    if (isBehind) await markDirty(image)
+    await blocks?.write()
     if (tableWrites.length > 0) {
       await file.flush('stable')
       await writeAll(file, tableWrites)

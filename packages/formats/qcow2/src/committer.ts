@@ -5,11 +5,11 @@
  * @internal
  */
 export class Committer {
-  readonly #commit: (stable: boolean) => Promise<void>
+  readonly #commit: (stable: boolean, lazy: boolean) => Promise<void>
   #running: Promise<void> | undefined
-  #next: { promise: Promise<void>; stable: boolean } | undefined
+  #next: { promise: Promise<void>; stable: boolean; lazy: boolean } | undefined
 
-  constructor(commit: (stable: boolean) => Promise<void>) {
+  constructor(commit: (stable: boolean, lazy: boolean) => Promise<void>) {
     this.#commit = commit
   }
 
@@ -18,26 +18,27 @@ export class Committer {
     return this.#running !== undefined
   }
 
-  /** Everything changed before this call is on disk afterwards; with `stable`, and was flushed. */
-  run(stable: boolean): Promise<void> {
-    if (this.#running === undefined) return this.#start(stable)
+  /** Everything changed before this call is on disk afterwards; with `stable`, and was flushed; with `lazy`, but perhaps not refcounts. */
+  run(stable: boolean, lazy = false): Promise<void> {
+    if (this.#running === undefined) return this.#start(stable, lazy)
     if (this.#next === undefined) {
-      const next = { stable, promise: this.#running.then(ignore, ignore).then(() => this.#startNext()) }
+      const next = { stable, lazy, promise: this.#running.then(ignore, ignore).then(() => this.#startNext()) }
       this.#next = next
-    } else if (stable) {
-      this.#next.stable = true
+    } else {
+      this.#next.stable ||= stable
+      this.#next.lazy &&= lazy
     }
     return this.#next.promise
   }
 
   #startNext(): Promise<void> {
-    const { stable } = this.#next!
+    const { stable, lazy } = this.#next!
     this.#next = undefined
-    return this.#start(stable)
+    return this.#start(stable, lazy)
   }
 
-  #start(stable: boolean): Promise<void> {
-    const running = this.#commit(stable).finally(() => {
+  #start(stable: boolean, lazy: boolean): Promise<void> {
+    const running = this.#commit(stable, lazy).finally(() => {
       this.#running = undefined
     })
     return (this.#running = running)

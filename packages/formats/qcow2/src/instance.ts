@@ -12,6 +12,7 @@ import { extents } from './extents.ts'
 import type { Qcow2Image } from './image.ts'
 import { qcow2Info } from './info.ts'
 import { assertCanKeepClusters } from './keep-clusters.ts'
+import { markClean } from './lazy-refcounts.ts'
 import { makeEmpty } from './make-empty.ts'
 import { openWriter } from './open-writer.ts'
 import { openImage } from './open.ts'
@@ -63,6 +64,7 @@ export async function openInstance(context: OpenContext<Qcow2Options>): Promise<
       cleaner.detach()
       await writer?.settle()
       await image.corruption.settled()
+      if (writer !== null) await markClean(writer)
     },
     ...(writer === null ? {} : writeFacets(writer)),
     ...(writer === null || snapshots === null ? {} : { amend: amendFacet(writer, store, (size) => resizeTo(writer!, size)) }),
@@ -87,7 +89,7 @@ function writeFacets(writer: Qcow2Writer): Partial<Instance<Qcow2Options>> {
       // It keeps freed clusters away by itself.
       write: (offset, from) => (writer.gate.open ? writeGuest(writer, offset, from) : writer.gate.pass(() => writeGuest(writer, offset, from))),
       flush: async (scope) => {
-        await writer.committer.run(scope === 'stable')
+        await writer.committer.run(scope === 'stable', true)
         await image.corruption.settled()
       },
     },

@@ -9,12 +9,14 @@ import { Corruption } from './corruption.ts'
 import { openEncryption } from './encryption/open-encryption.ts'
 import { updateHeader } from './header-update.ts'
 import type { Qcow2Image } from './image.ts'
+import { assertCanBeLazy } from './lazy-refcounts.ts'
 import { L1Table } from './l1-table.ts'
 import { Mapper } from './mapper.ts'
 import type { DecodedHeaderArea } from './on-disk/header-area.ts'
 import { HEADER_FIELDS } from './on-disk/header.ts'
 import type { Qcow2Options } from './options.ts'
 import { readHeaderArea } from './read-header.ts'
+import { repairIfDirty } from './repair/dirty.ts'
 
 const NO_CHILD: ChildSlot = Object.freeze({ current: null })
 
@@ -28,9 +30,10 @@ const NO_CHILD: ChildSlot = Object.freeze({ current: null })
 export async function openImage(context: OpenContext<Qcow2Options>, relieve: () => Promise<void>): Promise<Qcow2Image> {
   const { mode, options } = context
   const file = await context.child('file', { role: ChildRole.DATA + ChildRole.METADATA + ChildRole.PRIMARY })
-  const area = await readHeaderArea(file, mode.forCheck)
+  const found = await readHeaderArea(file, mode.forCheck)
+  assertUsable(found, context)
+  const area = await repairIfDirty(context, file, found)
   const { header, geometry } = area
-  assertUsable(area, context)
   const sizes = cacheSizes(options, geometry, header.size)
   const externalData = header.features.externalData
   const openedDataFile = await openDataFile(context, area, file)
@@ -81,16 +84,11 @@ export async function openImage(context: OpenContext<Qcow2Options>, relieve: () 
 }
 
 function assertUsable(area: DecodedHeaderArea, context: OpenContext<Qcow2Options>): void {
-  const { features } = area.header
+  const { features, version } = area.header
+  assertCanBeLazy(context.options, version)
   if (context.mode.readOnly || context.mode.forCheck) return
   if (features.corrupt) {
     throw new BlockError('read-only', 'qcow2: Image is corrupt; cannot be opened read/write', { errno: 'EACCES', detail: { field: 'incompatible_features' } })
-  }
-  if (features.dirty) {
-    throw new BlockError('read-only', 'qcow2: Image is dirty: its refcounts must be rebuilt by a check with repair before it can be opened read/write', {
-      errno: 'EACCES',
-      detail: { field: 'incompatible_features' },
-    })
   }
 }
 

@@ -21,6 +21,7 @@ import { encryptOptions } from './encryption/options.ts'
  */
 export const qcow2Options = {
   'overlap-check': option.object(overlapChecks, 'Structures of the image that are never written over as something else', { shorthand: 'template' }),
+  'lazy-refcounts': option.boolean('Postpone refcount updates: flushes leave refcounts behind, and the image is dirty until it is closed. Default: as the image says'),
   'cache-size': option.size('Most memory for both metadata caches together'),
   'l2-cache-size': option.size('Most memory for L2 tables; memory follows use. Default: 32M'),
   'l2-cache-entry-size': option.size('Bytes of an L2 table that are read and written together, a power of two from 512 to the cluster size. Default: the cluster size, up to 64k'),

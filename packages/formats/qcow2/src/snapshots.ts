@@ -4,6 +4,7 @@ import { extents } from './extents.ts'
 import type { Qcow2Image } from './image.ts'
 import { L1Table } from './l1-table.ts'
 import { Mapper } from './mapper.ts'
+import { validateSnapshotTable } from './on-disk/header-decode.ts'
 import { decodeSnapshotEntries, MAX_SNAPSHOT_ENTRY_BYTES, type SnapshotEntry } from './on-disk/snapshot-table.ts'
 import { readGuest } from './read.ts'
 import { readSnapshotL1 } from './snapshot-l1.ts'
@@ -22,6 +23,8 @@ const WINDOW = 2 * MAX_SNAPSHOT_ENTRY_BYTES
  */
 export async function readSnapshotTable(image: Qcow2Image): Promise<{ readonly entries: readonly SnapshotEntry[]; readonly bytes: number }> {
   const { snapshotCount, snapshotTableOffset } = image.header
+  // Not yet checked if the image was opened for a check.
+  validateSnapshotTable(snapshotCount, snapshotTableOffset, image.clusterSize)
   const entries: SnapshotEntry[] = []
   const size = await image.file.size()
   let at = 0

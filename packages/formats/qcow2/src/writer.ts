@@ -50,7 +50,7 @@ export class Qcow2Writer {
     const { geometry, file, header, corruption } = image
     const sizes = cacheSizes(image.options, geometry, header.size)
     this.image = image
-    this.committer = new Committer((stable) => commit(this, stable))
+    this.committer = new Committer((stable, lazy) => commit(this, stable, lazy))
     const cache = new TableCache({
       child: file,
       entrySize: sizes.refcountEntryBytes,
@@ -87,7 +87,7 @@ export class Qcow2Writer {
   /** Writes metadata in the background when half of the cache has changes, so that nobody has to wait for room. */
   relieveEarly(): void {
     const { l2Cache } = this.image
-    if (l2Cache.dirtyBytes * 2 > l2Cache.maxBytes && !this.committer.busy) this.committer.run(false).catch(() => {})
+    if (l2Cache.dirtyBytes * 2 > l2Cache.maxBytes && !this.committer.busy) this.committer.run(false, true).catch(() => {})
   }
 
   /** The tables that dropped these clusters are stable. */

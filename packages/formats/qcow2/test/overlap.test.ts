@@ -4,6 +4,7 @@ import type { Instance } from '@blockloom/block-driver'
 import { openWriter } from '../src/open-writer.ts'
 import { openImage } from '../src/open.ts'
 import { SnapshotStore } from '../src/snapshot-store.ts'
+import { hostOffset } from '../src/units.ts'
 import { readSnapshotTable } from '../src/snapshots.ts'
 import { createInMemory } from './harness/create.ts'
 import type { MemoryChild } from './harness/memory-child.ts'
@@ -311,6 +312,23 @@ describe.runIf(haveReference)('overlap checks', () => {
     expect([overlap.mustLearn, at('inactive-l2'), at('inactive-l1'), at('snapshot-table')]).toEqual([false, 'inactive L2 table', 'inactive L1 table', 'snapshot table'])
     store.replace([], 0)
     expect([overlap.mustLearn, at('inactive-l2'), at('inactive-l1'), at('snapshot-table')]).toEqual([false, undefined, undefined, undefined])
+  })
+
+  it('L1 tables of snapshots that lie over each other, and far behind the end of the file, are read once and not for ever', async () => {
+    const child = tools.load('base.qcow2')
+    const tables = new Tables(child)
+    const image = await openImage(contextOf({ file: child, options: { 'overlap-check': 'all' } }), async () => {})
+    const { entries } = await readSnapshotTable(image)
+    const hostile = Array.from({ length: 5000 }, (_, i) => ({ ...entries[0]!, l1Offset: hostOffset((i % 50) * CLUSTER), l1Entries: (32 * 1024 * KIB) / 8 }))
+    const { overlap } = await openWriter(image, new SnapshotStore(hostile, 0))
+    let read = 0
+    child.before = (op, _offset, bytes) => {
+      if (op === 'read') read += bytes
+    }
+    await overlap.learn()
+    expect(read).toBeLessThanOrEqual(child.size())
+    expect(overlap.find(tables.places['inactive-l2'] / CLUSTER, 1)).toBe('inactive L1 table')
+    expect(overlap.find((64 * 1024 * KIB) / CLUSTER, 1)).toBeUndefined()
   })
 
   it('an image whose snapshot is impossible is not written while L2 tables of snapshots are to be protected', async () => {

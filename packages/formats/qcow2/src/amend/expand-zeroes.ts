@@ -3,6 +3,8 @@ import { hex } from '../corruption.ts'
 import { eachSlice } from '../each-slice.ts'
 import { writeEncryptedZeroes } from '../encryption/encrypted-data.ts'
 import type { Qcow2Image } from '../image.ts'
+import { viewOf } from '../on-disk/integers.ts'
+import { l1TableOffset } from '../on-disk/l1.ts'
 import { classifyCluster, isUsableClusterOffset, l2HostOffset, setL2Entry } from '../on-disk/l2.ts'
 import { STRUCTURE } from '../overlap/structures.ts'
 import type { PendingFree } from '../pending-frees.ts'
@@ -25,25 +27,23 @@ import type { StepProgress } from './progress.ts'
 export async function expandZeroes(writer: Qcow2Writer, store: SnapshotStore, progress: StepProgress): Promise<void> {
   const { image } = writer
   const hidesBacking = image.area.backingFile !== null || image.backing.current !== null
-  await eachTableOfAll(image, store, (table) => expandTable(writer, table, hidesBacking), progress)
+  await eachTableOfAll(image, store, (table) => expandTable(writer, store, table, hidesBacking), progress)
   await writer.committer.run(true)
   await writer.settle()
 }
 
-async function expandTable(writer: Qcow2Writer, table: L2Table, hidesBacking: boolean): Promise<void> {
+async function expandTable(writer: Qcow2Writer, store: SnapshotStore, table: L2Table, hidesBacking: boolean): Promise<void> {
   const { image } = writer
   const { geometry, clusterSize, file, l2Cache } = image
   const zeroes = zeroEntries(image, table)
   if (zeroes.length === 0) return
   writer.overlap.assertFree(table.offset / clusterSize, 1, STRUCTURE.activeL2 + STRUCTURE.inactiveL2)
-  // So many L1 tables have this table, and refer to all that it maps.
-  const references = await writer.refcounts.read(table.offset / clusterSize)
-  if (references === 0) throw image.corruption.found(`Cluster ${table.offset / clusterSize} is in use, but its refcount is too low`)
+  const { references, atMost } = await referencesTo(writer, store, table)
   const { empty, dropped } = await fillOwn(writer, table, zeroes, references)
   const taken: PendingFree[] = []
   let isWriting = false
   try {
-    if (hidesBacking) await mapZeroes(writer, table, empty, references, taken)
+    if (hidesBacking) await mapZeroes(writer, table, empty, atMost, taken)
     else for (const index of empty) setL2Entry(geometry, table.view, index, 0, false, false)
     await writer.committer.run(true)
     isWriting = true
@@ -57,6 +57,25 @@ async function expandTable(writer: Qcow2Writer, table: L2Table, hidesBacking: bo
   }
   // The next commit frees them, when the table is stable.
   for (const cluster of dropped) for (let i = 0; i < references; i++) writer.frees.add(cluster, 1, 'other')
+}
+
+/**
+ * How many L1 tables have this table, and so refer to all that it maps: in the same place, and anywhere. The second is
+ * its refcount, which may be too high: that is a leak. Nothing is dropped but what is known to be referred to.
+ */
+async function referencesTo(writer: Qcow2Writer, store: SnapshotStore, { l1Index, offset }: L2Table): Promise<{ references: number; atMost: number }> {
+  const { image, refcounts } = writer
+  const refcount = await refcounts.read(offset / image.clusterSize)
+  const entry = viewOf(new Uint8Array(8))
+  let references = image.l1.tableOffset(l1Index) === offset ? 1 : 0
+  // Of those that the refcount allows.
+  for (const { l1Offset, l1Entries } of refcount <= references ? [] : store.entries) {
+    if (l1Index >= l1Entries) continue
+    await image.file.read(l1Offset + l1Index * 8, new Uint8Array(entry.buffer))
+    if (l1TableOffset(entry.getUint32(0), entry.getUint32(4)) === offset) references++
+  }
+  if (refcount < Math.max(1, references)) throw image.corruption.found(`Cluster ${offset / image.clusterSize} is in use, but its refcount is too low`)
+  return { references, atMost: Math.max(1, Math.min(refcount, 1 + store.entries.length)) }
 }
 
 /** Indices of entries that say zero. */

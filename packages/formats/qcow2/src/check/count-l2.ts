@@ -117,6 +117,8 @@ class L2Count {
     if (this.#contiguous !== 0 && offset !== this.#contiguous) this.#fragmented++
     this.#contiguous = offset + clusterSize
     const use = this.#useOf(hi)
+    // Like the reference, which does not count what it is about to drop.
+    if (this.#pass.mends && offset % clusterSize !== 0) return
     if (!externalData) markRegion(this.#pass, offset, clusterSize, this.#times, use)
     // All clusters of a data file count as used once.
     else if (use === USE.shared) this.#pass.suspectsCopied = true

@@ -6,7 +6,7 @@ import type { RefcountReader } from './refcount-reader.ts'
 
 /**
  * Counts the refcount table and the refcount blocks, and checks that each block is used once. What is wrong with them
- * needs new ones: they cannot be repaired where they are.
+ * needs new ones: they cannot be repaired where they are. Blocks that are not there at all count nothing.
  *
  * @internal
  */
@@ -14,8 +14,9 @@ export function countRefcountStructures(pass: Pass, reader: RefcountReader, find
   const { refcountTableOffset, refcountTableClusters } = pass.area.header
   const { clusterSize } = pass.geometry
   const tableBytes = refcountTableClusters * clusterSize
-  const problem = (line: string): void => {
-    pass.needsRebuild = true
+  const problem = (line: string, isStray = false): void => {
+    if (isStray) pass.hasStrayBlocks = true
+    else pass.needsRebuild = true
     findings.corruption(line)
   }
   if (!reachesTooFar(pass, refcountTableOffset, tableBytes)) markRegion(pass, refcountTableOffset, tableBytes)
@@ -28,7 +29,7 @@ export function countRefcountStructures(pass: Pass, reader: RefcountReader, find
   for (let index = 0; index < reader.entries; index++) countBlock(pass, reader, index, problem)
 }
 
-function countBlock(pass: Pass, reader: RefcountReader, index: number, problem: (line: string) => void): void {
+function countBlock(pass: Pass, reader: RefcountReader, index: number, problem: (line: string, isStray?: boolean) => void): void {
   const { counts, first } = pass
   if (refcountEntryHasReservedBits(reader.table, index)) {
     if (first) problem(`ERROR refcount table entry ${index} has reserved bits set`)
@@ -42,7 +43,7 @@ function countBlock(pass: Pass, reader: RefcountReader, index: number, problem: 
   }
   const cluster = offset / pass.geometry.clusterSize
   if (cluster >= pass.clusters) {
-    if (first) problem(`ERROR refcount block ${index} is outside image`)
+    if (first) problem(`ERROR refcount block ${index} is outside image`, true)
     return
   }
   counts.add(cluster, 1, 1, USE.plain)

@@ -1,20 +1,23 @@
 import type { SectorCipher } from '@blockloom/block-crypto'
 import type { Limits } from '@blockloom/block-driver'
 import type { Qcow2Image } from '../image.ts'
+import { ScratchBuffers } from './scratch-buffers.ts'
 
 /** Encryption works on sectors of this size, whatever the header says elsewhere. @internal */
 export const ENCRYPTION_SECTOR = 512
 
 /**
- * Encrypts and decrypts guest data in place. Offsets and lengths are whole sectors.
+ * Encrypts and decrypts guest data. Offsets and lengths are whole sectors.
  *
  * @internal
  */
 export interface DataCipher {
-  /** @param guest - offset of the first byte on the guest's disk; `host`: in the file that holds it */
+  /** In place. @param guest - offset of the first byte on the guest's disk; `host`: in the file that holds it */
   encrypt(bytes: Uint8Array, guest: number, host: number): void
-  /** The same the other way. */
-  decrypt(bytes: Uint8Array, guest: number, host: number): void
+  /** Encrypts a copy for `use`, which has it until its promise settles; long requests on other threads. */
+  encryptFor(from: Uint8Array, guest: number, host: number, use: (encrypted: Uint8Array) => Promise<void>): Promise<void>
+  /** Decrypts in place; long requests on other threads. Nobody else touches the bytes meanwhile. */
+  decrypt(bytes: Uint8Array, guest: number, host: number): Promise<void>
 }
 
 /**
@@ -24,10 +27,16 @@ export interface DataCipher {
  * @internal
  */
 export function dataCipher(cipher: SectorCipher, countsFrom: 'guest' | 'host'): DataCipher {
-  const byHost = countsFrom === 'host'
+  const sector = (guest: number, host: number): number => (countsFrom === 'host' ? host : guest) / ENCRYPTION_SECTOR
+  const buffers = new ScratchBuffers()
   return {
-    encrypt: (bytes, guest, host) => cipher.encryptSectors(bytes, (byHost ? host : guest) / ENCRYPTION_SECTOR),
-    decrypt: (bytes, guest, host) => cipher.decryptSectors(bytes, (byHost ? host : guest) / ENCRYPTION_SECTOR),
+    encrypt: (bytes, guest, host) => cipher.encryptSectors(bytes, sector(guest, host)),
+    encryptFor: (from, guest, host, use) =>
+      buffers.lend(from.length, async (into) => {
+        await cipher.encryptInto(from, into, sector(guest, host))
+        await use(into)
+      }),
+    decrypt: (bytes, guest, host) => cipher.decryptInto(bytes, bytes, sector(guest, host)),
   }
 }
 

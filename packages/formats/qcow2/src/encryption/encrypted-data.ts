@@ -7,15 +7,12 @@ const ZERO_PIECE = 1024 * 1024
 /** Reads encrypted guest data into `into`, whole sectors. @internal */
 export async function readEncrypted(file: ChildHandle, cipher: DataCipher, guest: number, host: number, into: Uint8Array): Promise<void> {
   await file.read(host, into)
-  cipher.decrypt(into, guest, host)
+  await cipher.decrypt(into, guest, host)
 }
 
 /** Encrypts a copy of `from`, which stays as it is, and writes it. @internal */
-export async function writeEncrypted(file: ChildHandle, cipher: DataCipher, guest: number, host: number, from: Uint8Array): Promise<void> {
-  // Not slice(): of a Buffer it would be the same memory.
-  const bytes = new Uint8Array(from)
-  cipher.encrypt(bytes, guest, host)
-  await file.write(host, bytes)
+export function writeEncrypted(file: ChildHandle, cipher: DataCipher, guest: number, host: number, from: Uint8Array): Promise<void> {
+  return cipher.encryptFor(from, guest, host, (encrypted) => file.write(host, encrypted))
 }
 
 /** Writes what reads as zeroes: a hole in the file would not. @internal */

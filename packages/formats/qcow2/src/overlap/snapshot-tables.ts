@@ -7,6 +7,8 @@ import { ByteRanges } from './byte-ranges.ts'
 
 /** L1 tables are read in pieces of this many bytes. */
 const PIECE = 1024 * 1024
+/** No more than this is read of them: a sparse file could claim terabytes. */
+const MOST_BYTES = 1024 * PIECE
 
 /** Where the L1 tables of snapshots are. Impossible ones are cut to what is possible. @internal */
 export function inactiveL1Ranges(entries: readonly SnapshotEntry[]): ByteRanges {
@@ -16,7 +18,7 @@ export function inactiveL1Ranges(entries: readonly SnapshotEntry[]): ByteRanges 
 }
 
 /**
- * Finds the L2 tables of snapshots. Reads each byte of the file at most once, and nothing behind its end.
+ * Finds the L2 tables of snapshots. Reads each byte of the file at most once, nothing behind its end, and 1 GiB in all.
  *
  * @param most - stops when so many have been found
  * @returns their cluster indices
@@ -27,8 +29,10 @@ export async function inactiveL2Clusters(image: Qcow2Image, entries: readonly Sn
   for (const entry of entries) validateSnapshot(entry, image.geometry)
   const clusters = new Set<number>()
   const size = await image.file.size()
+  let left = MOST_BYTES
   for (const { offset, bytes } of inactiveL1Ranges(entries).list) {
-    const end = Math.min(offset + bytes, size)
+    const end = Math.min(offset + bytes, offset + left, size)
+    left -= Math.max(0, end - offset)
     for (let at = offset; at < end; at += PIECE) {
       const piece = new Uint8Array(Math.floor(Math.min(PIECE, end - at) / 8) * 8)
       await image.file.read(at, piece)

@@ -7,27 +7,34 @@ import { viewOf } from '../on-disk/integers.ts'
 import { L1_ENTRY_SIZE, l1Copied, l1Hi } from '../on-disk/l1.ts'
 import { withCopied } from '../on-disk/l2.ts'
 import { refcountCodec } from '../on-disk/refcount.ts'
+import type { FreedClusters } from './freed-clusters.ts'
 import type { SharedTables } from './shared-tables.ts'
 import { writeChanged } from './write-changed.ts'
 
 const SECTOR = 512
 
-/** Corrects refcounts where they are: too high ones, and with `errors` too low ones. @internal */
-export function refcountFixer({ file, geometry }: CheckSource, reader: RefcountReader, fix: CheckFix): RefcountFixer {
+/** Corrects refcounts where they are: too high ones, and with `errors` too low ones. Clusters that become free go to `freed`. @internal */
+export function refcountFixer({ file, geometry }: CheckSource, reader: RefcountReader, fix: CheckFix, freed: FreedClusters): RefcountFixer {
   const codec = refcountCodec(geometry.refcountBits)
   let bytes: number[] = []
+  let free: number[] = []
   return {
     fix: (block, at, refcount, used) => {
       if (refcount < used && fix !== 'errors') return false
       codec.set(block, at, used)
       bytes.push(Math.floor((at * codec.bits) / 8))
+      if (used === 0) free.push(at)
       return true
     },
     changed: async (index, block) => {
       const changed = bytes
+      const becameFree = free
       bytes = []
+      free = []
       await writeChanged(file, reader.blockOffset(index), block, changed)
       reader.forget()
+      for (const at of becameFree) freed.add(index * geometry.refcountBlockEntries + at)
+      if (freed.isMany) await freed.discard()
     },
   }
 }

@@ -5,6 +5,10 @@ import { ALL_SUBCLUSTERS, setSubclusters, subclustersAllocated, subclustersZero 
 import { reachesTooFar } from '../check/pass.ts'
 import type { Geometry } from '../units.ts'
 
+const SECTOR = 512
+/** The flag of compressed entries, in the upper half. */
+const COMPRESSED = 0x4000_0000
+
 /** What mending an entry depends on. @internal */
 export interface MendContext {
   readonly geometry: Geometry
@@ -29,6 +33,7 @@ export function mendedTableOffset(context: MendContext, hi: number, lo: number):
 /**
  * Mends the entries of an L2 table in memory. What the guest could read of it stays as it is:
  *
+ * - compressed data that would reach too far behind the end of the file ends there
  * - reserved bits go, and COPIED of compressed clusters, and the subcluster bitmap of compressed clusters
  * - clusters that cannot be read, because they are not aligned, read as zeroes, as do those behind the end of the file
  *   before and after; in version 2, which has no such entries, they become unallocated
@@ -72,14 +77,22 @@ function mendEntry(context: MendContext, table: DataView, index: number, hi: num
 }
 
 function mendCompressed(context: MendContext, table: DataView, index: number, hi: number, lo: number): boolean {
-  const { geometry } = context
-  if (context.externalData || reachesTooFar(context, compressedOffset(geometry, hi, lo), compressedLength(geometry, hi, lo))) {
+  const { geometry, fileLength } = context
+  const offset = compressedOffset(geometry, hi, lo)
+  if (context.externalData || offset >= fileLength) {
     if (geometry.extendedL2) setSubclusters(table, index, ALL_SUBCLUSTERS, 0)
     return readsAsZeroes(context, table, index)
   }
+  let mended = hi & 0x7fff_ffff
+  if (reachesTooFar(context, offset, compressedLength(geometry, hi, lo))) {
+    // The data may well end before the file does.
+    const sectors = Math.ceil(fileLength / SECTOR) - Math.floor(offset / SECTOR)
+    const shift = 2 ** (geometry.compressedOffsetBits - 32)
+    mended = COMPRESSED + (sectors - 1) * shift + (hi & (shift - 1))
+  }
   let changed = false
-  if (hi >= 0x8000_0000) {
-    setL2Halves(geometry, table, index, hi & 0x7fff_ffff, lo)
+  if (mended !== hi) {
+    setL2Halves(geometry, table, index, mended, lo)
     changed = true
   }
   if (geometry.extendedL2 && (subclustersAllocated(table, index) !== 0 || subclustersZero(table, index) !== 0)) {

@@ -5,6 +5,7 @@ import { USE } from '../check/reference-counts.ts'
 import { eachPass, type Walk } from '../check/walk.ts'
 import type { DecodedHeaderArea } from '../on-disk/header-area.ts'
 import { maxRefcount, refcountEntryHasReservedBits } from '../on-disk/refcount.ts'
+import type { FreedClusters } from './freed-clusters.ts'
 import { NewRefcounts, type NewRefcountTable } from './new-refcounts.ts'
 
 /** What the header leads to until it changes: none of it is overwritten. @internal */
@@ -20,13 +21,14 @@ export interface OldStructures {
  * new ones yet.
  *
  * @param findings - is told what becomes of the clusters of the old ones; null if nobody wants to know
+ * @param freed - gets those that will be free
  * @internal
  */
-export async function rebuildRefcounts(walk: Walk, old: OldStructures, findings: Findings | null): Promise<NewRefcountTable> {
+export async function rebuildRefcounts(walk: Walk, old: OldStructures, findings: Findings | null, freed: FreedClusters): Promise<NewRefcountTable> {
   const made = new NewRefcounts(walk.file, walk.geometry)
   const oldClusters = clustersOfRefcounts(walk, old)
   await eachPass({ ...walk, reader: null }, {}, async (pass) => {
-    if (findings !== null) tellOldClusters(pass, oldClusters, findings)
+    noteOldClusters(pass, oldClusters, findings, freed)
     for (const cluster of oldClusters) pass.counts.add(cluster, 1, 0, USE.copied)
     for (const { offset, length } of old.regions) keep(pass, offset, length)
     await made.add(pass)
@@ -60,7 +62,7 @@ function clustersOfRefcounts({ fileLength }: Walk, { area, reader }: OldStructur
 }
 
 /** As the reference, which first counts the old structures too, and then frees them. */
-function tellOldClusters({ counts, geometry }: Pass, clusters: Float64Array, findings: Findings): void {
+function noteOldClusters({ counts, geometry }: Pass, clusters: Float64Array, findings: Findings | null, freed: FreedClusters): void {
   const max = maxRefcount(geometry.refcountBits)
   for (let i = 0; i < clusters.length; ) {
     const cluster = clusters[i]!
@@ -68,6 +70,7 @@ function tellOldClusters({ counts, geometry }: Pass, clusters: Float64Array, fin
     for (; clusters[i] === cluster; i++) times++
     if (cluster < counts.from || cluster >= counts.limit) continue
     const uses = counts.get(cluster)
-    findings.note(`Repairing cluster ${cluster} refcount=${Math.min(max, uses + times)} reference=${uses}`)
+    if (uses === 0) freed.add(cluster)
+    findings?.note(`Repairing cluster ${cluster} refcount=${Math.min(max, uses + times)} reference=${uses}`)
   }
 }

@@ -54,8 +54,8 @@ export async function repairErrors(source: CheckSource, how: Pick<Walk, 'signal'
   if (seen.needsRebuild) {
     findings.note('Rebuilding refcount structure')
     image = await replaceTables(image, tables, widens, findings)
-    // What could not be read does not matter any more.
-    findings.corruptionsFixed += refcounts.corruptions + refcounts.checkErrors
+    // Refcounts that could not be read are no corruptions for the reference; but somebody has to look again.
+    findings.corruptionsFixed += Math.max(refcounts.corruptions, refcounts.checkErrors > 0 && structures.corruptions === 0 ? 1 : 0)
     findings.leaksFixed += refcounts.leaks
     seen.suspectsCopied = true
   } else {
@@ -107,7 +107,7 @@ async function examineMended({ walk, reader }: Repairable, refcounts: Findings, 
 }
 
 function note(pass: Pass, seen: Seen): void {
-  seen.needsRebuild ||= pass.needsRebuild
+  seen.needsRebuild ||= pass.needsRebuild || pass.hasStrayBlocks
   seen.overflows ||= pass.overflows
   seen.suspectsCopied ||= pass.suspectsCopied
 }

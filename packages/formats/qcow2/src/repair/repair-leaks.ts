@@ -24,10 +24,11 @@ export async function repairLeaks(source: CheckSource, how: Pick<Walk, 'signal' 
   const { file, area, geometry } = source
   const bitmaps = await readCheckedBitmaps(source, findings)
   const walk: Walk = { file, area, geometry, snapshots, bitmaps, reader, fileLength: await lengthOf(source), ...how }
+  const structures = findings.fork()
   const refcounts = findings.fork()
   let needsRebuild = false
   let suspectsCopied = false
-  await eachPass(walk, { findings, refcountFindings: refcounts }, async (pass) => {
+  await eachPass(walk, { findings, refcountFindings: structures }, async (pass) => {
     await compareRefcounts(pass, reader, refcounts)
     needsRebuild ||= pass.needsRebuild
     suspectsCopied ||= pass.suspectsCopied
@@ -36,6 +37,7 @@ export async function repairLeaks(source: CheckSource, how: Pick<Walk, 'signal' 
     findings.note('ERROR need to rebuild refcount structures')
     throw new BlockError('corrupt', 'The refcount structures need to be rebuilt, which only a repair of errors does', { errno: 'EIO' })
   }
+  findings.add(structures)
   if (refcounts.leaks === 0 && refcounts.corruptions === 0) findings.add(refcounts)
   else suspectsCopied = await repairRefcounts(walk, reader, 'leaks', findings)
   if (suspectsCopied) await repairCopied(walk, reader, findings, findings.corruptions > 0 || findings.checkErrors > 0 ? 'tell' : 'in place')

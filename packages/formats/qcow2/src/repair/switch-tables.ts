@@ -7,6 +7,7 @@ import { MAX_REFCOUNT_ORDER } from '../on-disk/limits.ts'
 import { createGeometry, hostOffset, type Geometry } from '../units.ts'
 import { changeHeader } from './change-header.ts'
 import type { NewTables } from './move-tables.ts'
+import { FreedClusters } from './freed-clusters.ts'
 import { rebuildRefcounts } from './rebuild.ts'
 
 /** An image that can be walked, with its refcounts. @internal */
@@ -32,13 +33,15 @@ export async function switchTables({ walk, reader }: Examined, tables: NewTables
   const next: Walk = { ...walk, area: { ...area, header }, snapshots, reader: null, fileLength: await lengthOf(walk) }
   const geometry = widens ? await wideEnough(next) : walk.geometry
   const old = { area, reader, regions: tables?.left ?? [] }
-  const table = await rebuildRefcounts({ ...next, geometry }, old, findings)
+  const freed = new FreedClusters(file, geometry.clusterSize)
+  const table = await rebuildRefcounts({ ...next, geometry }, old, findings, freed)
   const changed = await changeHeader(file, area, widens ? TABLES_AND_WIDTH : HEADER_FIELDS.tables, {
     ...tables?.header,
     refcountOrder: geometry.refcountOrder,
     refcountTableOffset: hostOffset(table.offset),
     refcountTableClusters: table.clusters,
   })
+  await freed.discard()
   const source = { file, area: changed, geometry: changed.geometry }
   const failed = new Findings(undefined)
   const newReader = await openRefcounts(source, failed)

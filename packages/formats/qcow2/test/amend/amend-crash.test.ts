@@ -38,9 +38,9 @@ describe.runIf(haveReference)('amending', { timeout: 60_000 }, () => {
   afterAll(() => tools[Symbol.dispose]())
   const images = new StartingImages(tools)
 
-  async function start({ amend: _, image: __, ...starting }: Scenario): Promise<{ files: Files; before: ReadonlyMap<string, Uint8Array> }> {
-    const { file, data, before } = await images.make({ ...starting, size: SIZE })
-    return { before, files: { file, ...(data && { dataFile: data }), ...(starting.backing && { backing: tools.load('base.raw').content }) } }
+  async function start({ options, before: commands = [], backing = false, dataFile = false }: Scenario): Promise<{ files: Files; before: ReadonlyMap<string, Uint8Array> }> {
+    const { file, data, before } = await images.make({ options, before: commands, backing, dataFile, size: SIZE })
+    return { before, files: { file, ...(data && { dataFile: data }), ...(backing && { backing: tools.load('base.raw').content }) } }
   }
 
   /** The guest's bytes are what they were; the disk may have become larger. */

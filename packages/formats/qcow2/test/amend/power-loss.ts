@@ -27,7 +27,7 @@ export function childrenOf(files: Files, events: ChildEvent[] = []): Children {
 }
 
 /** What a crash test is about. */
-export interface Crashing {
+interface Crashing {
   readonly files: Files
   readonly run: (image: Instance) => Promise<unknown>
   readonly options?: Readonly<Record<string, unknown>>
@@ -81,7 +81,7 @@ export function withoutBacking(filename: string): string {
 }
 
 /** Leaks are allowed, nothing else. */
-export function referenceFindsNothing(tools: Reference, file: Uint8Array, where: string): void {
+function referenceFindsNothing(tools: Reference, file: Uint8Array, where: string): void {
   tools.save('crashed.qcow2', new MemoryChild({ content: file }))
   const { status, stdout, stderr } = spawnSync('qemu-img', ['check', withoutBacking(tools.path('crashed.qcow2'))], { encoding: 'utf8' })
   if (status !== 0 && status !== 3) expect.fail(`${where}: ${stdout}${stderr}`)
@@ -160,7 +160,7 @@ export async function contentDiffers(image: Instance, content: Uint8Array): Prom
 }
 
 /** What every fault must leave: the image as before or as after, a check without corruptions, and an instance that goes on. */
-export interface Faulting {
+interface Faulting {
   readonly files: Files
   readonly run: (image: Instance) => Promise<unknown>
   readonly options?: Readonly<Record<string, unknown>>

@@ -10,9 +10,11 @@ export interface View {
   readonly open: readonly OpenChange[]
   /** By name, byte for byte. */
   readonly snapshots: ReadonlyMap<string, Uint8Array>
-  /** What else a scenario looks at: each is found as it is here. */
-  readonly facts: Readonly<Record<string, string>>
+  /** What else a scenario looks at: each is found as it is here, or as one of these. */
+  readonly facts: Facts
 }
+
+export type Facts = Readonly<Record<string, string | readonly string[]>>
 
 /** Something that changes an image as a whole. */
 export interface Act<I = unknown> {
@@ -130,9 +132,12 @@ const STEP = 4096
 
 /** What is found and not possible, in words; null if all is well. */
 export function contradiction(found: Omit<View, 'open'>, view: View): string | null {
-  const [names, expected] = [[...found.snapshots.keys()].join(), [...view.snapshots.keys()].join()]
-  if (names !== expected) return `the snapshots are ${names}, not ${expected}`
-  for (const [name, value] of Object.entries(view.facts)) if (found.facts[name] !== value) return `${name} is ${found.facts[name]}, not ${value}`
+  const [names, taken] = [[...found.snapshots.keys()].join(), [...view.snapshots.keys()].join()]
+  if (names !== taken) return `the snapshots are ${names}, not ${taken}`
+  for (const [name, expected] of Object.entries(view.facts)) {
+    const value = found.facts[name] as string
+    if (value !== expected && !(Array.isArray(expected) && expected.includes(value))) return `${name} is ${value}, not ${String(expected)}`
+  }
   const here = differs(found.bytes, view.bytes, view.open)
   if (here !== null) return here
   for (const [name, bytes] of found.snapshots) {

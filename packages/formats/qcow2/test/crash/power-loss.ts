@@ -13,7 +13,7 @@ import { applyToModel, fill, perform, pickOperations, type Operation } from '../
 import { closed, contradiction, History, type View } from './history.ts'
 import { RecordingChild } from './recording-child.ts'
 import { Recorder, RecordingDisk } from './recording-disk.ts'
-import type { Scenario } from './scenario.ts'
+import { baseBytes, OTHER_BASE, type Scenario } from './scenario.ts'
 
 /** The files of an image. */
 interface Files {
@@ -105,13 +105,12 @@ export class PowerLoss {
   }
 
   async #create(): Promise<Files> {
-    const { options, size, secrets, before, garbage } = this.#scenario
+    const { options, size, secrets, before, damage, garbage } = this.#scenario
     const named = this.#scenario.backing ? { backing_file: 'base', backing_fmt: 'raw' } : {}
     if (this.#scenario.backing) {
-      // Shorter than the disk, and not a multiple of the cluster size.
-      const base = fill(new Uint8Array(Math.floor(size * 0.9) - 700), 0, 3)
+      const base = baseBytes(size)
       this.#backing = new MemoryChild({ name: 'backing', content: base })
-      if (this.#folder !== null) writeFileSync(join(this.#folder, 'base'), base)
+      for (const name of ['base', OTHER_BASE]) if (this.#folder !== null) writeFileSync(join(this.#folder, name), base)
     }
     const others = new Map<string, MemoryChild>()
     const data = this.#scenario.dataFile ? { data_file: 'data' } : {}
@@ -123,6 +122,7 @@ export class PowerLoss {
     await before?.(image)
     await image.writer!.flush('stable')
     await image.close()
+    damage?.(file.content)
     if (garbage) await file.write(file.size(), new Uint8Array(2 * size).fill(0xc3))
     return { file: file.content.slice(), dataFile: dataFile?.content.slice() ?? null }
   }
@@ -157,10 +157,11 @@ export class PowerLoss {
 
   #operations(image: Instance, size: number, count: number, value: number): Operation[] {
     const { backing, options, plain } = this.#scenario
-    const { zeroAlignment, discardAlignment, clusterSize } = image.limits
+    const { zeroAlignment, discardAlignment, clusterSize, requestAlignment } = image.limits
     // Version 2 cannot discard what would uncover the backing file.
     const discards = !(backing === true && options.includes('compat=0.10'))
-    return pickOperations(this.#random, size, { zero: zeroAlignment, discard: discardAlignment, cluster: clusterSize, compress: image.compress !== undefined && plain !== true, discards }, count, value)
+    const limits = { zero: zeroAlignment, discard: discardAlignment, cluster: clusterSize, compress: image.compress !== undefined && plain !== true, discards }
+    return pickOperations(this.#random, size, limits, count, value).flatMap((operation) => aligned(operation, requestAlignment))
   }
 
   /** Whatever a first open for writing repairs. */
@@ -240,6 +241,13 @@ export class PowerLoss {
     const { image, secrets } = this.#scenario
     return openQcow2({ file, backing: this.#backing, ...(dataFile === null ? {} : { dataFile }), options: image ?? {}, mode: { readOnly }, ...(secrets === undefined ? {} : { secrets }) })
   }
+}
+
+/** The part of an operation that the core would send; none if it is too short. */
+function aligned(operation: Operation, align: number): Operation[] {
+  const offset = Math.ceil(operation.offset / align) * align
+  const end = Math.floor((operation.offset + operation.bytes) / align) * align
+  return offset < end ? [{ ...operation, offset, bytes: end - offset }] : []
 }
 
 async function readWhole(image: Instance): Promise<Uint8Array> {

@@ -1,6 +1,10 @@
 import type { Instance } from '@blockloom/block-driver'
 import type { Random } from '../harness/random.ts'
-import type { Act, View } from './history.ts'
+import { fill } from '../harness/workload.ts'
+import type { Act, Facts, View } from './history.ts'
+
+/** Another name under which the backing file is there. */
+export const OTHER_BASE = 'another-name-of-the-backing-file.raw'
 
 /** An image, what a guest and its administrator do to it, and so what may be found when the power goes. */
 export interface Scenario {
@@ -25,9 +29,18 @@ export interface Scenario {
   /** The next act, if one is due. */
   readonly next?: (random: Random, view: View, round: number) => Act<Instance> | null
   /** What else must be as it was, or as an act made it. */
-  readonly facts?: (image: Instance) => Promise<Readonly<Record<string, string>>> | Readonly<Record<string, string>>
+  readonly facts?: (image: Instance) => Promise<Facts> | Facts
+  /** Changes the file before anything is recorded. */
+  readonly damage?: (file: Uint8Array) => void
   /** The image is consistent only after it was opened for writing once. */
   readonly mends?: boolean
+  /** How often the power goes; default: as the suite says. */
+  readonly points?: number
   /** The reference cannot open it without more arguments. */
   readonly notForReference?: boolean
+}
+
+/** The backing file of a disk: shorter than it, and not a multiple of the cluster size. */
+export function baseBytes(size: number): Uint8Array {
+  return fill(new Uint8Array(Math.floor(size * 0.9) - 700), 0, 3)
 }

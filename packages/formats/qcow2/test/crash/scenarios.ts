@@ -1,6 +1,7 @@
 import type { Instance } from '@blockloom/block-driver'
 import type { Random } from '../harness/random.ts'
 import { removeSnapshot, resizeTo, revertTo, takeSnapshot } from './acts.ts'
+import { features } from './feature-scenarios.ts'
 import type { Act, View } from './history.ts'
 import type { Scenario } from './scenario.ts'
 
@@ -80,4 +81,5 @@ const changes: readonly Scenario[] = [
 export const suites = {
   guests: { points: 150, scenarios: guests },
   changes: { points: 150, scenarios: changes },
+  features: { points: 100, scenarios: features },
 } as const

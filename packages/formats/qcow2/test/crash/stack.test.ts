@@ -7,7 +7,7 @@ import { createMemoryDisk, memoryDriver } from '@blockloom/protocol-memory'
 import { afterAll, describe, expect, it } from 'vitest'
 import { qcow2 } from '../../src/index.ts'
 import { brokenPromise } from './broken-promise.ts'
-import { Guest, type Habits } from './guest.ts'
+import { Guest } from './guest.ts'
 import { Recorder, recordingDriver, RecordingDisk } from './recording-disk.ts'
 import { REFERENCE_POINTS, STACK_POINTS, stackScenarios, type StackScenario } from './stack-scenarios.ts'
 

@@ -16,6 +16,7 @@ import { mappingCases, refcountCases } from './table-cases.ts'
 // is wrong; nothing hangs, and nothing takes memory because a field says so.
 
 const MEMORY = 256 << 20
+const CPU_MS = 5000
 const IMAGE = 'image.qcow2'
 
 const WRITTEN = ['write -P 1 0 20k', 'write -P 2 100k 6k', 'write -c -P 7 32k 4k', 'write -c -P 9 64k 4k']
@@ -75,9 +76,12 @@ describe.runIf(oracleAvailable())('malformed images', () => {
     const files = { [IMAGE]: handle.bytes, ...(hostile.base === 'data file' ? { data: dataFile } : {}) }
     const answer = await judge.ask({ files, image: IMAGE, gate: 'allow', write: hostile.write === true })
 
-    const verdicts = [answer.info, answer.read, answer.check, answer.write, ...answer.snapshots, ...answer.bitmaps]
+    const verdicts = [answer.info, answer.read, answer.check, answer.write, answer.repair, ...answer.snapshots, ...answer.bitmaps]
     for (const verdict of verdicts) if (verdict !== undefined && !verdict.ok) expect(verdict, verdict.message).toMatchObject({ named: true })
     expect(answer.memory).toBeLessThan(MEMORY)
+    expect(answer.cpuMilliseconds).toBeLessThan(CPU_MS)
+    // A repair that is content with itself leaves nothing to be found.
+    if (answer.repair?.ok === true && answer.repair.left === 0) expect(answer.repair.after).toBe(0)
     for (const verdict of [answer.info, answer.read]) if (!verdict.ok) expect(`${verdict.field} ${verdict.message}`).toMatch(hostile.names ?? /^/)
 
     const reference = new ReferenceFolder(folder, files)

@@ -1,8 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import type { Answer, Question } from './judge-worker.ts'
 
-/** A case that is not settled by then hangs; generous, for busy machines. */
-const HANGS_MS = 10_000
+/** A case that is not settled by then hangs, or loops for ever; generous, for busy machines. */
+const HANGS_MS = 60_000
 
 /** Opens hostile images in a thread of its own, which is given up when it hangs. */
 export class Judge {

@@ -16,7 +16,7 @@ export interface Outcome {
 export function referenceRepair(reference: Reference, name: string, fix: CheckFix): Outcome {
   const repair = fix === 'none' ? [] : ['-r', fix === 'errors' ? 'all' : 'leaks']
   const { stdout, stderr, status } = spawnSync('qemu-img', ['check', '-f', 'qcow2', '--output=json', ...repair, name], { encoding: 'utf8', maxBuffer: 1 << 28, cwd: reference.folder })
-  const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('qemu-img:') && !line.startsWith('qcow2:'))
+  const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('Some clusters may be leaked') && !line.startsWith('qemu-img:') && !line.startsWith('qcow2:'))
   if (!stdout.startsWith('{')) return { exit: status ?? 128, result: null, lines }
   const json = JSON.parse(stdout) as Record<string, number>
   const count = (key: string): number => json[key] ?? 0
