@@ -11,6 +11,7 @@ import type { SectorThreads, ThreadedXts } from './sector-threads.ts'
 
 export type { AesBlocks } from './aes-blocks.ts'
 export type { HashName } from './hash-name.ts'
+export type { SectorThreads, SectorTransform, ThreadedXts } from './sector-threads.ts'
 
 /**
  * AES with a key of 16, 24 or 32 bytes. Its tables are indexed by key and data: whoever can time the processor's cache
@@ -66,7 +67,7 @@ function webName(hash: HashName): string {
   return name
 }
 
-/** There are no threads here. @internal */
+/** There are no threads here. @public */
 export function sectorThreads(_cipher: ThreadedXts): SectorThreads | null {
   return null
 }

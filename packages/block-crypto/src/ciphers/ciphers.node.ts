@@ -14,6 +14,7 @@ import type { SectorThreads, ThreadedXts } from './sector-threads.ts'
 
 export type { AesBlocks } from './aes-blocks.ts'
 export type { HashName } from './hash-name.ts'
+export type { SectorThreads, SectorTransform, ThreadedXts } from './sector-threads.ts'
 
 // Loaded when it is needed: that takes 5 ms, and most images are not encrypted.
 const openssl = (): typeof import('node:crypto') => process.getBuiltinModule('node:crypto')
@@ -77,7 +78,7 @@ const MOST_THREADS = 3
 
 let pool: CipherPool | undefined
 
-/** Threads for a cipher's long requests; null where there are none to spare. @internal */
+/** Threads for a cipher's long requests; null where there are none to spare. @public */
 export function sectorThreads(cipher: ThreadedXts): SectorThreads | null {
   const spare = process.getBuiltinModule('node:os').availableParallelism() - 1
   if (spare < 1) return null

@@ -1,4 +1,4 @@
-/** What threads need to know of an XTS cipher. @internal */
+/** What threads need to know of an XTS cipher. @public */
 export interface ThreadedXts {
   /** The data's half, then the tweak's. It is copied. */
   readonly key: Uint8Array
@@ -7,10 +7,10 @@ export interface ThreadedXts {
   readonly sectorSize: number
 }
 
-/** Whole sectors from one buffer into another, which may be the same. @internal */
+/** Whole sectors from one buffer into another, which may be the same. @public */
 export type SectorTransform = (from: Uint8Array, into: Uint8Array, firstSector: number) => void
 
-/** Threads that encrypt and decrypt long requests for one cipher. @internal */
+/** Threads that encrypt and decrypt long requests for one cipher. @public */
 export interface SectorThreads {
   /**
    * Transforms whole sectors from one buffer into another, which may be the same.

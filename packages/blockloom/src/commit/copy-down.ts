@@ -1,6 +1,7 @@
 import type { BlockNode } from '@blockloom/block-core'
 import { InOrder } from '../copy/in-order.ts'
 import { RateLimit } from '../copy/rate-limit.ts'
+import { BufferPool } from '../pieces/buffer-pool.ts'
 import { EarlyFlush } from '../pieces/early-flush.ts'
 import { PiecePool } from '../pieces/piece-pool.ts'
 
@@ -71,7 +72,8 @@ async function dataBytes(top: BlockNode, signal: AbortSignal | undefined): Promi
 
 class Copy {
   readonly #work: CopyDown
-  readonly #pool = new PiecePool(PARALLEL, PIECE)
+  readonly #pool = new PiecePool(PARALLEL)
+  readonly #buffers = new BufferPool(PIECE)
   /** New clusters of the base lie in the order of the disk. */
   readonly #order = new InOrder()
   readonly #flush: EarlyFlush
@@ -88,17 +90,20 @@ class Copy {
     this.#report(0)
   }
 
-  /** Returns how much of the disk it took. */
+  /** Returns how much of the disk it took. What reads as zeroes is left alone: formats that cannot say "zero" need space. */
   async zero(offset: number, most: number): Promise<number> {
     const { base } = this.#work
+    const unit = base.limits.zeroAlignment
     const { zero, bytes } = await base.status(offset, most)
-    // It costs space in formats that cannot say "zero".
-    if (zero) return bytes
+    // A unit that is only partly zero is zeroed as a whole.
+    const left = zero && bytes < most ? bytes - ((offset + bytes) % unit) : bytes
+    if (zero && left > 0) return left
+    const end = Math.min(offset + most, Math.ceil((offset + bytes) / unit) * unit)
     await this.#start(
       () => Promise.resolve(),
-      () => base.zero(offset, bytes),
+      () => base.zero(offset, end - offset),
     )
-    return bytes
+    return end - offset
   }
 
   /** Takes what follows too, as long as it is data. */
@@ -113,14 +118,14 @@ class Copy {
     await this.#rate?.wait(length, this.#work.signal)
     const buffer = { bytes: null as Uint8Array | null }
     await this.#start(
-      () => top.read(offset, (buffer.bytes = this.#pool.take(length))),
+      () => top.read(offset, (buffer.bytes = this.#buffers.take(length))),
       async () => {
         await base.write(offset, buffer.bytes!)
         this.#flush.wrote(length)
         this.#report(length)
       },
       () => {
-        if (buffer.bytes !== null) this.#pool.give(buffer.bytes)
+        if (buffer.bytes !== null) this.#buffers.give(buffer.bytes)
       },
     )
     return length

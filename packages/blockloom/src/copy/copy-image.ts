@@ -1,5 +1,6 @@
 import { BlockError, isBlockError, RequestFlag } from '@blockloom/block-driver'
 import type { BlockNode } from '@blockloom/block-core'
+import { alignedBuffer } from './aligned-buffer.ts'
 import { Crew } from './crew.ts'
 import { InOrder } from './in-order.ts'
 import { RateLimit } from './rate-limit.ts'
@@ -122,7 +123,7 @@ class Copy {
       let passed = false
       try {
         if (run.kind === 'data') {
-          buffer ??= new Uint8Array(this.#piece)
+          buffer ??= alignedBuffer(this.#piece)
           await this.#rate?.wait(run.bytes, this.#o.signal)
           await this.#readInto(run, buffer.subarray(0, run.bytes))
         }

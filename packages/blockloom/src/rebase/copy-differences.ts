@@ -1,5 +1,6 @@
 import type { BlockNode } from '@blockloom/block-core'
 import { BlockError, isBlockError } from '@blockloom/block-driver'
+import { BufferPool } from '../pieces/buffer-pool.ts'
 import { EarlyFlush } from '../pieces/early-flush.ts'
 import { PiecePool } from '../pieces/piece-pool.ts'
 import type { BackingView, ViewRun } from './backing-view.ts'
@@ -52,7 +53,8 @@ export async function copyDifferences(work: CopyDifferences): Promise<void> {
 class Copy {
   readonly #work: CopyDifferences
   readonly #unit: number
-  readonly #pool: PiecePool
+  readonly #pool = new PiecePool(PARALLEL)
+  readonly #buffers: BufferPool
   readonly #suspects: Suspects
   readonly #flush: EarlyFlush
   /** Where the pieces in flight begin. */
@@ -67,7 +69,7 @@ class Copy {
     const { zeroAlignment, clusterSize } = overlay.limits
     this.#unit = compress ? overlay.compressGranularity! : zeroAlignment > 1 ? zeroAlignment : clusterSize || DEFAULT_UNIT
     const piece = Math.max(PIECE, this.#unit)
-    this.#pool = new PiecePool(PARALLEL, piece)
+    this.#buffers = new BufferPool(piece)
     this.#suspects = new Suspects(this.#unit, piece)
     this.#flush = new EarlyFlush(overlay)
     this.#report()
@@ -140,14 +142,14 @@ class Copy {
 
   async #piece({ from, to, oldZero, newZero }: Suspect): Promise<void> {
     const { old, new: now } = this.#work
-    const before = oldZero ? null : this.#pool.take(to - from)
-    const after = newZero ? null : this.#pool.take(to - from)
+    const before = oldZero ? null : this.#buffers.take(to - from)
+    const after = newZero ? null : this.#buffers.take(to - from)
     try {
       await both(read(old, from, before, 'old'), read(now, from, after, 'new'))
       await this.#store(from, to - from, before, after)
     } finally {
-      if (before !== null) this.#pool.give(before)
-      if (after !== null) this.#pool.give(after)
+      if (before !== null) this.#buffers.give(before)
+      if (after !== null) this.#buffers.give(after)
     }
   }
 

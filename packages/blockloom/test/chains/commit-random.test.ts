@@ -21,7 +21,16 @@ async function runCommit(seed: number): Promise<void> {
     const pristine = new Pristine(folder)
 
     const overlay = await openImage(chain.file(top), { format: 'qcow2', write: true, implicit: 'allow', unmap: true })
-    await commitImage(overlay, { ...(deep ? { base: chain.file(base) } : {}), ...(keep ? { empty: false } : {}) })
+    const refused = await commitImage(overlay, { ...(deep ? { base: chain.file(base) } : {}), ...(keep ? { empty: false } : {}) }).then(
+      () => null,
+      (error: unknown) => error,
+    )
+    const reference = ['commit', '-q', '-t', 'unsafe', '-f', 'qcow2', ...(deep ? ['-b', chain.file(base)] : []), ...(keep ? ['-d'] : []), chain.file(top)]
+    if (refused !== null) {
+      expect(refused).toMatchObject({ message: expect.stringMatching(/Can't resize a v2 image which has snapshots$/) as string })
+      expect(await runTool('qemu-img', reference)).toMatchObject({ status: 1, stderr: 'qemu-img: Block job failed: Operation not supported\n' })
+      return
+    }
 
     const merged = expectedBase(contents[base]!, contents[top]!)
     const format = (layer: number): string => chain.layers[layer]!.format
@@ -34,14 +43,14 @@ async function runCommit(seed: number): Promise<void> {
     const ours = await stored()
 
     pristine.restore()
-    const { status, stderr } = await runTool('qemu-img', ['commit', '-q', '-t', 'unsafe', '-f', 'qcow2', ...(deep ? ['-b', chain.file(base)] : []), ...(keep ? ['-d'] : []), chain.file(top)])
+    const { status, stderr } = await runTool('qemu-img', reference)
     if (status !== 0) {
       // It cannot grow an image of version 2 that has snapshots or a longer backing file.
       expect({ stderr, version: chain.layers[base]!.version }).toEqual({ stderr: 'qemu-img: Block job failed: Operation not supported\n', version: 2 })
       return
     }
-    // The reference copies in blocks of its own size, so it may store more.
-    expect(beyond(ours, await stored())).toEqual([])
+    // The reference copies in blocks of its own size, so it may store more; zeroes in version 2 are stored by us alone.
+    if (chain.layers[base]!.version === 3) expect(beyond(ours, await stored())).toEqual([])
   })
 }
 

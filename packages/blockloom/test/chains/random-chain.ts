@@ -7,6 +7,7 @@ import { GuestModel } from '../differential/model.ts'
 import { OperationMaker, type Session } from '../differential/operations.ts'
 import { createByUs, writeByUs } from '../differential/ours.ts'
 import { createByReference, writeByReference } from '../differential/reference.ts'
+import { mustRun } from '../differential/run-tool.ts'
 
 /** A chain of images in a folder, and what a guest sees of each of its layers. */
 export interface BuiltChain {
@@ -29,12 +30,12 @@ export async function buildChain(folder: string, random: SeededRandom, depth: nu
     const maker = new OperationMaker(random, layer, i > 0, byReference)
     const snapshots = layer.format === 'qcow2' && layer.dataFile === 'none' && layer.refcountBits >= 16 && random.chance(0.3)
     if (snapshots) maker.keepSize()
-    const sessions: Session[] = []
     for (let part = 0; part < 2; part++) {
+      if (snapshots && part > 0) await mustRun('qemu-img', ['snapshot', '-q', '-c', 'before', chain.file(i)])
       maker.reopened()
-      sessions.push({ layer: i, snapshot: snapshots && part > 0, operations: Array.from({ length: 2 + random.below(8) }, () => maker.next()) })
+      const session: Session = { layer: i, acts: [], operations: Array.from({ length: 2 + random.below(8) }, () => maker.next()) }
+      await (byReference ? writeByReference : writeByUs)(chain, [session], model)
     }
-    await (byReference ? writeByReference : writeByUs)(chain, sessions, model)
     contents.push(model.bytes.slice())
   }
   return { chain, contents }

@@ -23,6 +23,12 @@ async function runRebase(seed: number): Promise<void> {
     const pristine = new Pristine(folder)
 
     const overlay = await openImage(image, { format: 'qcow2', write: true, implicit: 'allow' })
+    if (chain.layers[top]!.dataFile === 'raw' && backing !== null) {
+      await expect(rebaseImage(overlay, { backing, compress })).rejects.toMatchObject({ code: 'invalid', detail: { stage: 'header' } })
+      await overlay.close()
+      await assertWeSee(expected, image, 'qcow2')
+      return
+    }
     await rebaseImage(overlay, { backing, compress })
     await overlay.close()
 
@@ -37,8 +43,9 @@ async function runRebase(seed: number): Promise<void> {
     pristine.restore()
     await mustRun('qemu-img', ['rebase', '-t', 'unsafe', '-f', 'qcow2', '-b', backing?.filename ?? '', ...(backing === null ? [] : ['-F', backing.format]), image])
     const theirs = await stored()
-    // Where only zeroes differ, the reference may store data; compressing takes whole clusters.
-    if (!compress) expect(beyond(ours, theirs)).toEqual([])
+    // Compressing takes whole clusters. In an image of version 2 without a backing file the reference forgets zeroes, so that
+    // the new backing file shows.
+    if (!compress && chain.layers[top]!.version === 3) expect(beyond(ours, theirs)).toEqual([])
   })
 }
 

@@ -1,6 +1,7 @@
 import { statSync } from 'node:fs'
 import { join } from 'node:path'
-import { creationOptions, type Layer } from './layer.ts'
+import { BitmapModel } from './bitmap-model.ts'
+import { creationOptions, SECRET_ID, type Layer } from './layer.ts'
 import { writeSources } from './content.ts'
 
 /** The files of a backing chain in a folder. */
@@ -8,11 +9,14 @@ export class Chain {
   readonly folder: string
   readonly layers: readonly Layer[]
   /** Internal snapshots taken so far, and what a guest saw then. */
-  readonly snapshots: { readonly layer: number; readonly name: string; readonly bytes: Uint8Array }[] = []
+  snapshots: { readonly layer: number; readonly name: string; readonly bytes: Uint8Array }[] = []
+  /** What the bitmaps of each layer should say. */
+  readonly bitmaps: readonly BitmapModel[]
 
   constructor(folder: string, layers: readonly Layer[]) {
     this.folder = folder
     this.layers = layers
+    this.bitmaps = layers.map(() => new BitmapModel())
     writeSources(folder)
   }
 
@@ -22,6 +26,15 @@ export class Chain {
 
   dataFile(layer: number): string {
     return join(this.folder, `layer-${layer}.data`)
+  }
+
+  isEncrypted(layer: number): boolean {
+    return this.layers[layer]!.encryption !== 'none'
+  }
+
+  /** Options that we open a layer with. */
+  key(layer: number): { readonly options?: Readonly<Record<string, unknown>> } {
+    return this.isEncrypted(layer) ? { options: { 'encrypt.key-secret': SECRET_ID } } : {}
   }
 
   get top(): number {

@@ -36,6 +36,11 @@ export class GuestModel {
     }
   }
 
+  /** Everything is as it was once. */
+  restore(bytes: Uint8Array): void {
+    this.bytes = bytes.slice()
+  }
+
   /** How many bytes from `offset` on are the same one, at most `most`. */
   sameFrom(offset: number, most: number): number {
     const byte = this.bytes[offset]

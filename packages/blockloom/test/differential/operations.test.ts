@@ -15,6 +15,7 @@ describe('the sequences', () => {
     expect(seen(layers.map((layer) => layer.compression))).toHaveLength(2)
     expect(seen(layers.map((layer) => layer.dataFile))).toHaveLength(3)
     expect(seen(layers.map((layer) => layer.extendedL2))).toHaveLength(2)
+    expect(seen(layers.map((layer) => layer.encryption))).toEqual(['aes', 'luks', 'none'])
     expect(seen(sequences.map((sequence) => sequence.layers.length))).toEqual([1, 2, 3])
     // Extended L2 in every cluster size that allows it.
     expect(seen(layers.filter((layer) => layer.extendedL2).map((layer) => layer.clusterSize))).toHaveLength(8)
@@ -22,10 +23,19 @@ describe('the sequences', () => {
 
   test('do everything, inside the image, and always the same for a seed', () => {
     const kinds = new Set<string>()
+    const acts = new Set<string>()
+    const finales = new Set<string>()
     for (const sequence of sequences) {
       const model = new GuestModel()
-      for (const { layer, operations } of sequence.sessions) {
+      const sizes = new Map<string, number>()
+      finales.add(sequence.finale === null ? 'none' : sequence.finale.kind)
+      for (const { layer, operations, acts: before } of sequence.sessions) {
         model.open(sequence.layers[layer]!)
+        for (const act of before) {
+          acts.add(act.kind === 'bitmap' ? `bitmap ${act.action}` : act.kind === 'amend' ? `amend ${Object.keys(act.options)[0]}` : act.kind)
+          if (act.kind === 'take') sizes.set(act.name, model.bytes.length)
+          if (act.kind === 'revert') model.apply({ kind: 'resize', size: sizes.get(act.name)! })
+        }
         for (const operation of operations) {
           kinds.add(operation.kind)
           if ('offset' in operation) {
@@ -37,6 +47,11 @@ describe('the sequences', () => {
       }
     }
     expect(seen([...kinds])).toEqual(['compressed', 'discard', 'flush', 'read', 'resize', 'write', 'zero'])
+    expect(seen([...acts])).toEqual([
+      'amend compat', 'amend lazy_refcounts', 'amend refcount_bits', 'bitmap add', 'bitmap clear', 'bitmap disable', 'bitmap enable', 'bitmap remove',
+      'leak', 'remove', 'revert', 'take',
+    ])
+    expect(seen([...finales])).toEqual(['commit', 'none', 'rebase'])
     expect(randomSequence(BASE_SEED, false)).toEqual(sequences[0])
   })
 })

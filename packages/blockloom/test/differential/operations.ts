@@ -1,5 +1,7 @@
 import { SeededRandom } from '@blockloom/oracle'
+import { ActMaker, type Act } from './acts.ts'
 import type { Content } from './content.ts'
+import type { Finale } from './finale.ts'
 import { randomLayer, type Layer } from './layer.ts'
 import { discardedRange } from './model.ts'
 
@@ -18,8 +20,8 @@ export type Operation = Change | { readonly kind: 'flush' } | { readonly kind: '
 /** What happens to one layer between opening and closing it. */
 export interface Session {
   readonly layer: number
-  /** The reference takes an internal snapshot of the layer before. */
-  readonly snapshot: boolean
+  /** What is done to the image before. */
+  readonly acts: readonly Act[]
   readonly operations: readonly Operation[]
 }
 
@@ -28,6 +30,7 @@ export interface Sequence {
   readonly seed: number
   readonly layers: readonly Layer[]
   readonly sessions: readonly Session[]
+  readonly finale: Finale | null
 }
 
 /**
@@ -42,21 +45,30 @@ export function randomSequence(seed: number, reference: boolean): Sequence {
   const layers: Layer[] = []
   const sessions: Session[] = []
   const depth = random.pick([1, 1, 2, 3])
+  let mayFinish = depth > 1
   for (let i = 0; i < depth; i++) {
-    const layer = randomLayer(random, seed + 5 * i, layers[i - 1] ?? null, i === 0 && depth > 1)
+    const layer = randomLayer(random, seed + 5 * i, layers[i - 1] ?? null, i === 0 && depth > 1, i === depth - 1)
     layers.push(layer)
     const maker = new OperationMaker(random, layer, i > 0, reference)
+    const acts = new ActMaker(random, layer, i, i > 0)
     const parts = random.pick([1, 2, 3])
-    // Narrow counts overflow where many compressed clusters share a host cluster, data files have no snapshots, and the
-    // reference does not resize what has some.
-    const snapshots = layer.format === 'qcow2' && layer.dataFile === 'none' && layer.refcountBits >= 16 && random.chance(0.4)
-    if (snapshots) maker.keepSize()
+    // The reference does not resize what has snapshots, version 2 cannot say how large each of them is.
+    if (acts.theme === 'snapshots' && (reference || layer.version === 2)) maker.keepSize()
     for (let part = 0; part < parts; part++) {
+      const before = acts.before(part)
+      for (const act of before) maker.note(act)
       maker.reopened()
-      sessions.push({ layer: i, snapshot: snapshots && part > 0, operations: Array.from({ length: 3 + random.below(Math.floor(36 / parts / depth)) }, () => maker.next()) })
+      sessions.push({ layer: i, acts: before, operations: Array.from({ length: 3 + random.below(Math.floor(36 / parts / depth)) }, () => maker.next()) })
     }
+    if (layer.encryption !== 'none' || (i >= depth - 2 && (acts.has.snapshots || acts.has.bitmaps))) mayFinish = false
   }
-  return { seed, layers, sessions }
+  return { seed, layers, sessions, finale: mayFinish && random.chance(0.5) ? randomFinale(random, depth) : null }
+}
+
+/** Snapshots and bitmaps of the layers that it changes would show something else afterwards. */
+function randomFinale(random: SeededRandom, depth: number): Finale {
+  if (random.chance(0.5)) return { kind: 'commit' }
+  return { kind: 'rebase', onto: depth > 2 && random.chance(0.6) ? 0 : null }
 }
 
 /** Random operations on one layer, most of them near places where something happened before. */
@@ -67,7 +79,8 @@ export class OperationMaker {
   readonly #places: readonly number[]
   readonly #reference: boolean
   /** Clusters that the reference refuses to write compressed. */
-  readonly #allocated = new Set<number>()
+  #allocated = new Set<number>()
+  readonly #taken = new Map<string, { readonly size: number; readonly allocated: ReadonlySet<number> }>()
   /** Clusters written compressed since the image was opened. */
   readonly #compressedHere = new Set<number>()
   #dropped = false
@@ -89,6 +102,15 @@ export class OperationMaker {
     this.#resizes = 2
   }
 
+  /** An act has changed the image. */
+  note(act: Act): void {
+    if (act.kind === 'take') this.#taken.set(act.name, { size: this.#size, allocated: new Set(this.#allocated) })
+    if (act.kind !== 'revert') return
+    const { size, allocated } = this.#taken.get(act.name)!
+    this.#size = size
+    this.#allocated = new Set(allocated)
+  }
+
   reopened(): void {
     this.#compressedHere.clear()
     this.#dropped = false
@@ -97,10 +119,10 @@ export class OperationMaker {
   next(): Operation {
     const dice = this.#random.next()
     const raw = this.#layer.format === 'raw'
-    if (dice < 0.42) return this.#note({ kind: 'write', ...this.#range(), content: this.#content() })
-    if (dice < 0.57) return this.#note({ kind: 'zero', ...this.#range(), unmap: this.#random.chance(0.5) })
-    if (dice < 0.67) return raw ? { kind: 'flush' } : this.#note({ kind: 'discard', ...this.#range() })
-    if (dice < 0.8) return this.#compressed() ?? this.#note({ kind: 'write', ...this.#range(), content: 'text' })
+    if (dice < 0.42) return this.#noted({ kind: 'write', ...this.#range(), content: this.#content() })
+    if (dice < 0.57) return this.#noted({ kind: 'zero', ...this.#range(), unmap: this.#random.chance(0.5) })
+    if (dice < 0.67) return raw ? { kind: 'flush' } : this.#noted({ kind: 'discard', ...this.#range() })
+    if (dice < 0.8) return this.#compressed() ?? this.#noted({ kind: 'write', ...this.#range(), content: 'text' })
     if (dice < 0.83) return this.#resize() ?? { kind: 'flush' }
     if (dice < 0.87) return { kind: 'flush' }
     return { kind: 'read', ...this.#range() }
@@ -136,15 +158,15 @@ export class OperationMaker {
   }
 
   #compressed(): Operation | null {
-    const { clusterSize, format, dataFile } = this.#layer
-    if (format === 'raw' || dataFile !== 'none' || (this.#reference && this.#dropped)) return null
+    const { clusterSize, format, dataFile, encryption } = this.#layer
+    if (format === 'raw' || dataFile !== 'none' || encryption !== 'none' || (this.#reference && this.#dropped)) return null
     const first = Math.floor(Math.min(this.#position(), this.#size - 1) / clusterSize)
     const most = clusterSize > 262144 ? 1 : 1 + this.#random.below(4)
     let count = 0
     while (count < most && (first + count) * clusterSize < this.#size && (!this.#reference || !this.#allocated.has(first + count))) count++
     if (count === 0) return null
     const offset = first * clusterSize
-    return this.#note({ kind: 'compressed', offset, bytes: Math.min(count * clusterSize, this.#size - offset), content: this.#random.pick([this.#random.below(256), 'text', 'text', 'noise']) })
+    return this.#noted({ kind: 'compressed', offset, bytes: Math.min(count * clusterSize, this.#size - offset), content: this.#random.pick([this.#random.below(256), 'text', 'text', 'noise']) })
   }
 
   #resize(): Operation | null {
@@ -165,7 +187,7 @@ export class OperationMaker {
   }
 
   /** Keeps track of what is allocated. */
-  #note<T extends RangeChange>(change: T): T {
+  #noted<T extends RangeChange>(change: T): T {
     const { clusterSize } = this.#layer
     const { offset, bytes, kind } = change
     for (let cluster = Math.floor(offset / clusterSize); cluster * clusterSize < offset + bytes; cluster++) {

@@ -1,30 +1,31 @@
 import type { BlockNode } from '@blockloom/block-core'
 import { RequestFlag } from '@blockloom/block-driver'
-import { createImage, openImage, type DiskImage } from 'blockloom'
+import { createImage, openImage, type DiskImage, type OpenImageOptions } from 'blockloom'
 import type { Chain } from './chain.ts'
 import { contentBytes } from './content.ts'
 import { assertSameBytes } from './compare.ts'
+import { SECRET, SECRET_ID } from './layer.ts'
 import type { GuestModel } from './model.ts'
 import type { Change, Session } from './operations.ts'
-import { takeSnapshot } from './reference.ts'
+
+const SECRETS = { [SECRET_ID]: SECRET }
 
 /** Creates a layer with blockloom. */
 export async function createByUs(chain: Chain, layer: number): Promise<void> {
   const { format, size } = chain.layers[layer]!
-  await createImage(chain.file(layer), { format, size, options: chain.creation(layer) })
+  await createImage(chain.file(layer), { format, size, options: chain.creation(layer), secrets: SECRETS })
 }
 
 /** Opens a layer, and what is below it, for writing. */
-export function openForWriting(file: string, format: string): Promise<DiskImage> {
-  return openImage(file, { format, write: true, implicit: 'allow', unmap: true, cache: { 'no-flush': true } })
+export function openForWriting(file: string, format: string, more: Partial<OpenImageOptions> = {}): Promise<DiskImage> {
+  return openImage(file, { format, write: true, implicit: 'allow', unmap: true, cache: { 'no-flush': true }, secrets: SECRETS, ...more })
 }
 
 /** Runs sessions through block nodes. The model follows; reads are checked against it. */
 export async function writeByUs(chain: Chain, sessions: readonly Session[], model: GuestModel): Promise<void> {
-  for (const { layer, operations, snapshot } of sessions) {
+  for (const { layer, operations } of sessions) {
     model.open(chain.layers[layer]!)
-    if (snapshot) await takeSnapshot(chain, layer, model)
-    await using disk = await openForWriting(chain.file(layer), chain.layers[layer]!.format)
+    await using disk = await openForWriting(chain.file(layer), chain.layers[layer]!.format, chain.key(layer))
     for (const operation of operations) {
       if (operation.kind === 'flush') await disk.flush()
       else if (operation.kind === 'read') {
@@ -33,6 +34,7 @@ export async function writeByUs(chain: Chain, sessions: readonly Session[], mode
       } else {
         await applyChange(disk, operation)
         model.apply(operation)
+        chain.bitmaps[layer]!.apply(operation)
       }
     }
   }
@@ -63,17 +65,43 @@ async function writeClusters(node: BlockNode, offset: number, from: Uint8Array):
 }
 
 /** Throws unless we see these bytes in an image. */
-export async function assertWeSee(expected: Uint8Array, image: string, format: string): Promise<void> {
-  await using disk = await openImage(image, { format, implicit: 'allow' })
+export async function assertWeSee(expected: Uint8Array, image: string, format: string, more: Partial<OpenImageOptions> = {}): Promise<void> {
+  await using disk = await openImage(image, { format, implicit: 'allow', secrets: SECRETS, ...more })
   await assertReads(disk.size, (at, part) => disk.readInto(at, part), expected)
 }
 
 /** Throws unless we see these bytes in an internal snapshot. */
-export async function assertWeSeeSnapshot(expected: Uint8Array, image: string, name: string): Promise<void> {
-  await using disk = await openImage(image, { format: 'qcow2', implicit: 'allow' })
+export async function assertWeSeeSnapshot(expected: Uint8Array, image: string, name: string, more: Partial<OpenImageOptions> = {}): Promise<void> {
+  await using disk = await openImage(image, { format: 'qcow2', implicit: 'allow', secrets: SECRETS, ...more })
   const snapshot = await disk.node.snapshots!.openReadOnly(name)
   await assertReads(await snapshot.size(), (at, part) => snapshot.read(at, part, 0), expected)
   await snapshot.close()
+}
+
+/** Throws unless our check finds an image clean. */
+export async function assertWeFindClean(image: string, more: Partial<OpenImageOptions> = {}): Promise<void> {
+  await using disk = await openImage(image, { format: 'qcow2', implicit: 'allow', noBacking: true, forCheck: true, secrets: SECRETS, ...more })
+  const lines: string[] = []
+  const { corruptions, leaks, checkErrors } = await disk.node.check!.check({ fix: 'none', report: (line) => void lines.push(line) })
+  if (corruptions + leaks + checkErrors > 0) throw new Error(`Our check of ${image} finds ${corruptions} corruptions, ${leaks} leaks, ${checkErrors} errors\n${lines.slice(0, 40).join('\n')}`)
+}
+
+/** Throws unless we see these bitmaps in a layer. */
+export async function assertWeSeeBitmaps(chain: Chain, layer: number): Promise<void> {
+  const model = chain.bitmaps[layer]!
+  await using disk = await openImage(chain.file(layer), { format: 'qcow2', implicit: 'allow', secrets: SECRETS, ...chain.key(layer) })
+  const names = disk.node.dirtyBitmaps.list.map(({ name }) => name).sort()
+  if (names.join() !== [...model.names].sort().join()) throw new Error(`Layer ${layer} has the bitmaps ${names.join()}, not ${model.names.join()}`)
+  for (const name of names) await assertDirty(disk, name, model.granularity(name), model.dirty(name))
+}
+
+/** Throws unless a bitmap of an open image has exactly these granules. */
+export async function assertDirty(disk: DiskImage, name: string, granularity: number, expected: readonly number[]): Promise<void> {
+  const bitmap = await disk.node.dirtyBitmaps.load(name)
+  const dirty: number[] = []
+  for (const { offset, bytes } of bitmap.dirtyAreas()) for (let at = offset; at < offset + bytes; at += granularity) dirty.push(at / granularity)
+  if (bitmap.granularity === granularity && dirty.join() === expected.join()) return
+  throw new Error(`Bitmap ${name} of granularity ${bitmap.granularity} (not ${granularity}?) has ${dirty.join()}, not ${expected.join()}`)
 }
 
 async function assertReads(size: number, read: (at: number, part: Uint8Array) => Promise<void>, expected: Uint8Array): Promise<void> {

@@ -1,25 +1,47 @@
-import { closeSync, fstatSync, openSync, readSync, rmSync } from 'node:fs'
+import { closeSync, copyFileSync, fstatSync, openSync, readSync, rmSync, statSync } from 'node:fs'
 import type { Chain } from './chain.ts'
 import { assertSameBytes } from './compare.ts'
 import { contentOption } from './content.ts'
+import { openImage } from 'blockloom'
+import { SECRET, SECRET_ID } from './layer.ts'
 import type { GuestModel } from './model.ts'
 import type { Change, Session } from './operations.ts'
+import { assertDirty } from './ours.ts'
 import { mustRun, runTool } from './run-tool.ts'
 
 /** Comparing is synchronous: one buffer is enough. */
 const CHUNK = new Uint8Array(1 << 20)
+
+/** The secret, for tools that may need it. */
+const OBJECTS = ['--object', `secret,id=${SECRET_ID},data=${SECRET}`]
+
+/** How a tool is told which image to open, and with which key. */
+export function imageArguments(chain: Chain, layer: number, file = chain.file(layer)): string[] {
+  return namedImage(file, chain.layers[layer]!.format, chain.isEncrypted(layer))
+}
+
+function namedImage(file: string, format: string, isEncrypted: boolean): string[] {
+  return isEncrypted ? [...OBJECTS, '--image-opts', `driver=${format},encrypt.key-secret=${SECRET_ID},file.filename=${file}`] : ['-f', format, file]
+}
 
 /** Creates a layer with qemu-img. */
 export async function createByReference(chain: Chain, layer: number): Promise<void> {
   const { format, size } = chain.layers[layer]!
   const { backing_file, backing_fmt, ...options } = chain.creation(layer)
   const list = Object.entries(options).map(([name, value]) => `${name}=${value}`)
-  await mustRun('qemu-img', [
-    'create', '-q', '-f', format,
+  const create = (): Promise<string> => mustRun('qemu-img', [
+    'create', '-q', '-f', format, ...(chain.isEncrypted(layer) ? OBJECTS : []),
     ...(list.length === 0 ? [] : ['-o', list.join(',')]),
     ...(backing_file === undefined ? [] : ['-b', backing_file, '-F', backing_fmt!]),
     chain.file(layer), String(size),
   ])
+  // It measures how fast it is, and gives up on a busy machine.
+  for (let attempt = 0; attempt < 30; attempt++) {
+    const error: unknown = await create().then(() => null, (reason: unknown) => reason)
+    if (error === null) return
+    if (!String(error).includes('accurate CPU usage')) throw error
+  }
+  throw new Error('The reference could not create an encrypted image: the machine is too busy')
 }
 
 /** The qemu-io command for a change. */
@@ -40,14 +62,9 @@ export function ioCommand(change: Change, folder: string): string {
 
 /** Runs sessions in one qemu-io process. The model follows; reads are checked against it. */
 export async function writeByReference(chain: Chain, sessions: readonly Session[], model: GuestModel): Promise<void> {
-  let script: string[] = []
-  for (const { layer, operations, snapshot } of sessions) {
+  const script: string[] = []
+  for (const { layer, operations } of sessions) {
     model.open(chain.layers[layer]!)
-    if (snapshot) {
-      await runIo(script)
-      script = []
-      await takeSnapshot(chain, layer, model)
-    }
     script.push(openCommand(chain, layer))
     for (const operation of operations) {
       if (operation.kind === 'flush') script.push('flush')
@@ -56,6 +73,7 @@ export async function writeByReference(chain: Chain, sessions: readonly Session[
       } else {
         script.push(ioCommand(operation, chain.folder))
         model.apply(operation)
+        chain.bitmaps[layer]!.apply(operation)
       }
     }
     script.push('close')
@@ -63,30 +81,26 @@ export async function writeByReference(chain: Chain, sessions: readonly Session[
   await runIo(script)
 }
 
-/** Takes an internal snapshot; the chain remembers what is in it. */
-export async function takeSnapshot(chain: Chain, layer: number, model: GuestModel): Promise<void> {
-  const name = `s${chain.snapshots.length}`
-  await mustRun('qemu-img', ['snapshot', '-q', '-c', name, chain.file(layer)])
-  chain.snapshots.push({ layer, name, bytes: model.bytes.slice() })
-}
-
 /** The command that opens a layer for writing; no cache mode that waits for the host's disk. */
 export function openCommand(chain: Chain, layer: number): string {
-  return `open -t unsafe -o driver=${chain.layers[layer]!.format} ${chain.file(layer)}`
+  const key = chain.isEncrypted(layer) ? `,encrypt.key-secret=${SECRET_ID}` : ''
+  return `open -t unsafe -o driver=${chain.layers[layer]!.format}${key} ${chain.file(layer)}`
 }
 
 /** Runs a script; qemu-io reports failures in words and goes on. */
 export async function runIo(script: readonly string[]): Promise<void> {
-  const { status, stdout, stderr } = await runTool('qemu-io', [], `${script.join('\n')}\nquit\n`)
+  const { status, stdout, stderr } = await runTool('qemu-io', OBJECTS, `${script.join('\n')}\nquit\n`)
   const failed = /(failed:|verification failed|can't open|not found|Parsing error|error:|no file open)[^\n]*/i.exec(stdout + stderr)
   if (status !== 0 || failed) throw new Error(`qemu-io: ${failed?.[0] ?? `ended with ${status}`}\n${stdout}${stderr}`)
 }
 
 /** Throws unless the reference sees these bytes in an image. */
-export async function assertReferenceSees(expected: Uint8Array, image: string, format: string, more: readonly string[] = []): Promise<void> {
+export async function assertReferenceSees(expected: Uint8Array, image: string, format: string, more: readonly string[] = [], isEncrypted = false): Promise<void> {
   const out = `${image}${more.join('-')}.raw`
-  await mustRun('qemu-img', ['convert', '-t', 'unsafe', '-f', format, ...more, '-O', 'raw', image, out])
-  assertSameFile(out, expected)
+  await mustRun('qemu-img', ['convert', '-t', 'unsafe', '-O', 'raw', ...more, ...namedImage(image, format, isEncrypted), out])
+  // A snapshot is shown in the size that the disk has now.
+  const size = more.includes('-l') ? statSync(out).size : expected.length
+  assertSameFile(out, expected.subarray(0, size), Math.max(0, size - expected.length))
   rmSync(out)
 }
 
@@ -106,7 +120,21 @@ export function assertSameFile(file: string, expected: Uint8Array, slack = 0): v
 }
 
 /** Throws unless `qemu-img check` finds neither corruptions nor leaks. */
-export async function assertClean(image: string): Promise<void> {
-  const { status, stdout, stderr } = await runTool('qemu-img', ['check', '-f', 'qcow2', image])
+export async function assertClean(image: string, isEncrypted = false): Promise<void> {
+  const { status, stdout, stderr } = await runTool('qemu-img', ['check', ...namedImage(image, 'qcow2', isEncrypted)])
   if (status !== 0) throw new Error(`qemu-img check ${image} ended with ${status}\n${(stdout + stderr).split('\n').slice(0, 40).join('\n')}`)
+}
+
+/** Throws unless the reference sees these bitmaps in a layer: it merges each of them into a new one of a copy. */
+export async function assertReferenceSeesBitmaps(chain: Chain, layer: number): Promise<void> {
+  const model = chain.bitmaps[layer]!
+  if (model.names.length === 0) return
+  const copy = `${chain.file(layer)}.copy`
+  copyFileSync(chain.file(layer), copy)
+  for (const name of model.names) {
+    const granularity = String(model.granularity(name))
+    await mustRun('qemu-img', ['bitmap', '--add', '--merge', name, '-g', granularity, ...imageArguments(chain, layer, copy), `copy-of-${name}`])
+  }
+  await using disk = await openImage(copy, { format: 'qcow2', implicit: 'allow', noBacking: true, noIo: true })
+  for (const name of model.names) await assertDirty(disk, `copy-of-${name}`, model.granularity(name), model.dirty(name))
 }

@@ -1,9 +1,13 @@
 import { withTempFolder } from '@blockloom/oracle'
+import { actByReference } from './act-by-reference.ts'
+import { actByUs } from './act-by-us.ts'
+import { describeAct, type Act } from './acts.ts'
 import { Chain } from './chain.ts'
+import { finishByReference, finishByUs } from './finale.ts'
 import { GuestModel } from './model.ts'
 import { randomSequence, type Sequence } from './operations.ts'
-import { assertWeSee, assertWeSeeSnapshot, createByUs, writeByUs } from './ours.ts'
-import { assertClean, assertReferenceSees, assertSameFile, createByReference, ioCommand, writeByReference } from './reference.ts'
+import { assertWeFindClean, assertWeSee, assertWeSeeBitmaps, assertWeSeeSnapshot, createByUs, writeByUs } from './ours.ts'
+import { assertClean, assertReferenceSees, assertReferenceSeesBitmaps, assertSameFile, createByReference, ioCommand, writeByReference } from './reference.ts'
 
 /** Who creates the layers and runs the sessions. In `mixed` they take turns. */
 export type Writer = 'us' | 'reference' | 'mixed'
@@ -40,43 +44,64 @@ export async function runSequence(sequence: Sequence, writer: Writer): Promise<v
 async function writeAndRead(chain: Chain, sequence: Sequence, writer: Writer): Promise<void> {
   const model = new GuestModel()
   const stamps: string[] = []
-  if (writer === 'reference') {
-    for (const i of chain.layers.keys()) await createByReference(chain, i)
-    await writeByReference(chain, sequence.sessions, model)
-  } else {
-    // Whose turn it is depends on the seed.
-    const ours = (n: number): boolean => writer === 'us' || (n + sequence.seed) % 2 === 0
-    for (const [n, session] of sequence.sessions.entries()) {
-      const isNew = session.layer !== sequence.sessions[n - 1]?.layer
-      if (isNew) {
-        await (ours(n + 1) ? createByUs : createByReference)(chain, session.layer)
-        if (session.layer > 0) stamps.push(chain.stamp(session.layer - 1))
-      }
-      await (ours(n) ? writeByUs : writeByReference)(chain, [session], model)
+  // Whose turn it is depends on the seed.
+  const ours = (n: number): boolean => (writer === 'mixed' ? (n + sequence.seed) % 2 === 0 : writer === 'us')
+  for (const [n, session] of sequence.sessions.entries()) {
+    const { layer } = session
+    if (layer !== sequence.sessions[n - 1]?.layer) {
+      await (ours(n + 1) ? createByUs : createByReference)(chain, layer)
+      if (layer > 0) stamps.push(chain.stamp(layer - 1))
+      model.open(chain.layers[layer]!)
     }
+    for (const act of session.acts) {
+      await (ours(n + 1) ? actByUs : actByReference)(chain, layer, act)
+      noteAct(chain, layer, act, model)
+    }
+    await (ours(n) ? writeByUs : writeByReference)(chain, [session], model)
   }
-  const { top } = chain
-  const { format, dataFile, clusterSize } = chain.layers[top]!
-  await assertWeSee(model.bytes, chain.file(top), format)
-  for (const { layer, name, bytes } of chain.snapshots) await assertWeSeeSnapshot(bytes, chain.file(layer), name)
-  if (writer === 'reference') return
-  await Promise.all([
-    ...chain.snapshots.map(({ layer, name, bytes }) => assertReferenceSees(bytes, chain.file(layer), 'qcow2', ['-l', `snapshot.name=${name}`])),
-    assertReferenceSees(model.bytes, chain.file(top), format),
-    ...chain.layers.map((layer, i) => (layer.format === 'raw' ? undefined : assertClean(chain.file(i)))),
-  ])
-  for (let i = 0; i < top; i++) {
+  for (let i = 0; i < chain.top; i++) {
     if (chain.stamp(i) !== stamps[i]) throw new Error(`Layer ${i} was written to while it was a backing file`)
   }
+  const { finale } = sequence
+  if (finale !== null) await (ours(sequence.sessions.length) ? finishByUs : finishByReference)(chain, finale)
+  await assertAllIsThere(chain, model, writer)
+}
+
+function noteAct(chain: Chain, layer: number, act: Act, model: GuestModel): void {
+  chain.bitmaps[layer]!.act(act)
+  if (act.kind === 'take') chain.snapshots.push({ layer, name: act.name, bytes: model.bytes.slice() })
+  else if (act.kind === 'remove') chain.snapshots = chain.snapshots.filter(({ name }) => name !== act.name)
+  else if (act.kind === 'revert') model.restore(chain.snapshots.find(({ name }) => name === act.name)!.bytes)
+}
+
+/** We see what should be there, and find everything clean; so does the reference, unless it was alone. */
+async function assertAllIsThere(chain: Chain, model: GuestModel, writer: Writer): Promise<void> {
+  const { top } = chain
+  const { format, dataFile, clusterSize } = chain.layers[top]!
+  await assertWeSee(model.bytes, chain.file(top), format, chain.key(top))
+  for (const { layer, name, bytes } of chain.snapshots) await assertWeSeeSnapshot(bytes, chain.file(layer), name, chain.key(layer))
+  for (const [i, layer] of chain.layers.entries()) {
+    if (layer.format === 'raw') continue
+    await assertWeFindClean(chain.file(i), chain.key(i))
+    await assertWeSeeBitmaps(chain, i)
+  }
+  if (writer === 'reference') return
+  const encrypted = (layer: number): boolean => chain.isEncrypted(layer)
+  await Promise.all([
+    ...chain.snapshots.map(({ layer, name, bytes }) => assertReferenceSees(bytes, chain.file(layer), 'qcow2', ['-l', `snapshot.name=${name}`], encrypted(layer))),
+    assertReferenceSees(model.bytes, chain.file(top), format, [], encrypted(top)),
+    ...chain.layers.map((layer, i) => (layer.format === 'raw' ? undefined : assertClean(chain.file(i), encrypted(i)))),
+  ])
+  for (const i of chain.layers.keys()) await assertReferenceSeesBitmaps(chain, i)
   // Whole clusters of it are in use, also where the reference wrote.
   if (dataFile === 'raw') assertSameFile(chain.dataFile(top), model.bytes, clusterSize - 1)
 }
 
 /** A sequence as images and qemu-io commands. */
-export function describeSequence({ layers, sessions }: Sequence): string {
+export function describeSequence({ layers, sessions, finale }: Sequence): string {
   const lines = layers.map((layer, i) => `layer ${i}: ${JSON.stringify(layer)}`)
-  for (const { layer, operations, snapshot } of sessions) {
-    if (snapshot) lines.push(`snapshot layer ${layer}`)
+  for (const { layer, operations, acts } of sessions) {
+    for (const act of acts) lines.push(`layer ${layer}: ${describeAct(act)}`)
     lines.push(`open layer ${layer}`)
     for (const operation of operations) {
       if (operation.kind === 'flush') lines.push('  flush')
@@ -84,5 +109,6 @@ export function describeSequence({ layers, sessions }: Sequence): string {
       else lines.push(`  ${ioCommand(operation, '')}`)
     }
   }
+  if (finale !== null) lines.push(JSON.stringify(finale))
   return lines.join('\n')
 }

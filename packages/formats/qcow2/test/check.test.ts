@@ -22,7 +22,7 @@ async function check(file: MemoryChild, memory?: number): Promise<Checked> {
   const lines: string[] = []
   const area = decodeHeaderArea(file.content, { purpose: 'check' })
   const source = { file, area, geometry: area.geometry }
-  const result = await checkImage(source, { fix: 'none', report: (line) => lines.push(...line.split('\n')) }, memory)
+  const result = await checkImage(source, { report: (line) => lines.push(...line.split('\n')) }, memory)
   return { result, lines }
 }
 
@@ -115,10 +115,13 @@ describe.skipIf(!haveReference)('check against the reference', () => {
 })
 
 describe('check', () => {
-  it('refuses to repair', async () => {
-    const image = await openQcow2({ file: await createInMemory({ size: '1M' }) })
-    await expect(image.check!.check({ fix: 'leaks' })).rejects.toMatchObject({ code: 'unsupported' })
-    await expect(image.check!.check({ fix: 'errors' })).rejects.toMatchObject({ code: 'unsupported' })
+  it('repairs only what is open for writing', async () => {
+    const file = await createInMemory({ size: '1M' })
+    const image = await openQcow2({ file, mode: { readOnly: true } })
+    expect(image.check!.fixes).toBe(undefined)
+    for (const fix of ['leaks', 'errors'] as const) await expect(image.check!.check({ fix })).rejects.toMatchObject({ code: 'unsupported', detail: { option: 'fix' } })
+    expect((await openQcow2({ file })).check!.fixes).toEqual(['leaks', 'errors'])
+    expect((await openQcow2({ file, mode: { forCheck: true } })).check!.fixes).toEqual(['leaks', 'errors'])
   })
 
   it('sees what was written a moment ago', async () => {

@@ -172,7 +172,7 @@ class Comparison {
 
   #unreadableRange(from: number, end: number): void {
     const findings = this.#findings
-    this.#pass.needsRebuild = true
+    this.#pass.lacksBlocks = true
     for (let cluster = from; cluster < end; cluster++) {
       if (this.#unreadable++ === MAX_UNREADABLE_LINES) {
         findings.checkErrors += end - cluster

@@ -30,8 +30,8 @@ export interface Pass extends CheckSource {
   mendable: boolean
   /** Refcounts cannot be corrected one by one: the refcount structures need to be made anew. */
   needsRebuild: boolean
-  /** Refcount blocks are said to be behind the end of the file. */
-  hasStrayBlocks: boolean
+  /** Refcount blocks are said to be behind the end of the file, or cannot be read. */
+  lacksBlocks: boolean
   /** A cluster is used more often than a refcount can say. */
   overflows: boolean
   /** L2 tables do not count as uses of their clusters, they only set the flag `USE.copied` there. */

@@ -15,7 +15,7 @@ export function countRefcountStructures(pass: Pass, reader: RefcountReader, find
   const { clusterSize } = pass.geometry
   const tableBytes = refcountTableClusters * clusterSize
   const problem = (line: string, isStray = false): void => {
-    if (isStray) pass.hasStrayBlocks = true
+    if (isStray) pass.lacksBlocks = true
     else pass.needsRebuild = true
     findings.corruption(line)
   }

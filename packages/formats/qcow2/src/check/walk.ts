@@ -77,7 +77,7 @@ export async function eachPass(walk: Walk, how: WalkHow, visit: (pass: Pass, ref
       suspectsCopied: false,
       mendable: false,
       needsRebuild: false,
-      hasStrayBlocks: false,
+      lacksBlocks: false,
       overflows: false,
     }
     await countTables(pass, walk.snapshots)

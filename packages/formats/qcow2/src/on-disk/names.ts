@@ -37,29 +37,36 @@ export function printableName(name: string): string {
   return name.replace(/[\u0000-\u001f\u007f-\u009f]/g, '?').toWellFormed()
 }
 
+// Without exceptions: a snapshot table can have 64 MiB of such names.
 function decodeLossless(bytes: Uint8Array): string {
-  let name = ''
-  let at = 0
-  while (at < bytes.length) {
-    const length = sequenceLength(bytes[at]!)
-    const sequence = length === 0 ? undefined : tryDecode(bytes.subarray(at, at + length))
-    if (sequence === undefined) {
-      name += String.fromCharCode(0xdc00 + bytes[at]!)
-      at += 1
-    } else {
-      name += sequence
-      at += length
-    }
+  const parts: string[] = []
+  const units: number[] = []
+  for (let at = 0; at < bytes.length; ) {
+    const code = codePointAt(bytes, at)
+    if (code === -1) units.push(0xdc00 + bytes[at]!)
+    else if (code < 0x1_0000) units.push(code)
+    else units.push(0xd800 + ((code - 0x1_0000) >>> 10), 0xdc00 + ((code - 0x1_0000) & 0x3ff))
+    at += code === -1 ? 1 : sequenceLength(bytes[at]!)
+    if (units.length >= 4096) parts.push(String.fromCharCode(...units.splice(0)))
   }
-  return name
+  return parts.join('') + String.fromCharCode(...units)
 }
 
-function tryDecode(bytes: Uint8Array): string | undefined {
-  try {
-    return strict.decode(bytes)
-  } catch {
-    return undefined
+/** The code point of the UTF-8 sequence at `at`; -1 if it is not valid. Source: RFC 3629, section 4. */
+function codePointAt(bytes: Uint8Array, at: number): number {
+  const first = bytes[at]!
+  const length = sequenceLength(first)
+  if (length <= 1) return length === 1 ? first : -1
+  if (at + length > bytes.length) return -1
+  let code = first & (0x7f >>> length)
+  for (let i = 1; i < length; i++) {
+    const next = bytes[at + i]!
+    if ((next & 0xc0) !== 0x80) return -1
+    code = code * 64 + (next & 0x3f)
   }
+  const isOverlong = (length === 3 && code < 0x800) || (length === 4 && code < 0x1_0000)
+  const isSurrogate = code >= 0xd800 && code <= 0xdfff
+  return isOverlong || isSurrogate || code > 0x10_ffff ? -1 : code
 }
 
 /** Length of the UTF-8 sequence that a first byte announces; 0 if it cannot be a first byte. */

@@ -107,7 +107,7 @@ async function examineMended({ walk, reader }: Repairable, refcounts: Findings, 
 }
 
 function note(pass: Pass, seen: Seen): void {
-  seen.needsRebuild ||= pass.needsRebuild || pass.hasStrayBlocks
+  seen.needsRebuild ||= pass.needsRebuild || pass.lacksBlocks
   seen.overflows ||= pass.overflows
   seen.suspectsCopied ||= pass.suspectsCopied
 }

@@ -25,11 +25,11 @@ interface Scenario {
 }
 
 const SCENARIOS: readonly Scenario[] = [
-  { options: `${AES},cluster_size=4k`, size: 400 * KIB, habits: { growTo: 600 * KIB }, points: 120 },
-  { options: `${AES},compat=0.10,cluster_size=2k`, size: 200 * KIB, points: 120 },
-  { options: `${AES},extended_l2=on,cluster_size=16k`, size: 500 * KIB, points: 120 },
+  { options: `${AES},cluster_size=4k`, size: 400 * KIB, habits: { growTo: 600 * KIB }, points: 80 },
+  { options: `${AES},compat=0.10,cluster_size=2k`, size: 200 * KIB, points: 80 },
+  { options: `${AES},extended_l2=on,cluster_size=16k`, size: 500 * KIB, points: 80 },
   // Unlocking takes its time.
-  { options: `${LUKS},encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,cluster_size=8k,preallocation=metadata`, size: 300 * KIB, points: 40 },
+  { options: `${LUKS},encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,cluster_size=8k,preallocation=metadata`, size: 300 * KIB, points: 25 },
 ]
 
 describe('after a power failure, an encrypted image', () => {

@@ -104,6 +104,50 @@ describe.each([[LUKS], [AES], [`${AES},compat=0.10,cluster_size=4k`], [`${LUKS},
   })
 })
 
+describe('long requests, which other threads encrypt', () => {
+  it('many at once, over each other’s neighbours, with a snapshot in between', async () => {
+    const size = 24 * 1024 * KIB
+    const file = await createEncrypted(size, LUKS)
+    const image = await openEncrypted(file)
+    const model = new Uint8Array(size)
+    const piece = 2 * 1024 * KIB
+    for (let round = 0; round < 3; round++) {
+      const shift = round * 512 * 77
+      const offsets = Array.from({ length: 11 }, (_, i) => i * piece + shift)
+      const data = offsets.map((offset) => fill(new Uint8Array(piece), offset, round + 1))
+      await Promise.all(offsets.map((offset, i) => image.writer!.write(offset, data[i]!, 0)))
+      for (const [i, offset] of offsets.entries()) {
+        model.set(fill(new Uint8Array(piece), offset, round + 1), offset)
+        expect(Buffer.compare(data[i]!, model.subarray(offset, offset + piece))).toBe(0)
+      }
+      if (round === 1) await image.snapshots!.create!({ name: 'x', dateSec: 1, dateNsec: 0 })
+      expect(Buffer.compare(await readAll(image, 3 * 1024 * KIB), model)).toBe(0)
+    }
+    await image.close()
+    expect(Buffer.compare(await readAll(await openEncrypted(file), 64 * KIB), model)).toBe(0)
+  })
+
+  it('that fail do not reach the disk later', async () => {
+    const size = 16 * 1024 * KIB
+    const file = await createEncrypted(size, LUKS)
+    const image = await openEncrypted(file)
+    const model = fill(new Uint8Array(size), 0, 4)
+    await image.writer!.write(0, model, 0)
+    let failing = true
+    file.before = (op) => {
+      if (op === 'write' && failing) throw new Error('the disk is on fire')
+    }
+    const data = new Uint8Array(1024 * KIB)
+    const results = await Promise.allSettled(Array.from({ length: 16 }, (_, i) => image.writer!.write(i * data.length, data, 0)))
+    expect(results.every(({ status }) => status === 'rejected')).toBe(true)
+    failing = false
+    expect(Buffer.compare(await readAll(image), model)).toBe(0)
+    await image.writer!.write(0, data, 0)
+    model.fill(0, 0, data.length)
+    expect(Buffer.compare(await readAll(image), model)).toBe(0)
+  })
+})
+
 describe('sectors of an encrypted image', () => {
   /** Where guest byte 0 is in the file. */
   async function hostOf(image: Instance, file: MemoryChild, options: string): Promise<number> {

@@ -126,7 +126,7 @@ export const headerCases: readonly Case[] = [
   { ...field64('a raw data file without a data file', FIELD.autoclear, 2n, /data-file|autoclear/), differs: { why: 'the specification forbids it', info: 'refuses', read: 'refuses', check: 'refuses' } },
   ...[1, 2, 255].map((type) => ({ name: `compression_type ${type}`, base: 'plain', names: /ompression/, damage: (image: Handle) => void (image.bytes[FIELD.compressionType] = type) }) satisfies Case),
   field64('a zstd image without the compression bit', FIELD.incompatible, 0n, /ompression/, 'zstd'),
-  { ...field32('crypt_method 1', FIELD.crypt, 1, /crypt/), differs: { why: 'encrypted images are refused; the reference shows their header', info: 'refuses', read: 'refuses', check: 'refuses' } },
+  field32('crypt_method 1', FIELD.crypt, 1, /encrypt/),
   ...[2, 3, 0x7fffffff, 0xffffffff].map((method) => field32(`crypt_method ${method}`, FIELD.crypt, method, /crypt/)),
   ...sizes.map((size): Case => ({ name: `a file of ${size} bytes`, base: 'plain', names: anything, damage: (image) => image.resize(size) })),
 ]

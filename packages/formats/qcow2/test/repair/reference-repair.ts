@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process'
+import { execFileSync } from 'node:child_process'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { isBlockError, type CheckFix, type CheckResult } from '@blockloom/block-driver'
 import type { MemoryChild } from '../harness/memory-child.ts'
 import { openQcow2 } from '../harness/open.ts'
@@ -12,16 +13,25 @@ export interface Outcome {
   readonly lines: readonly string[]
 }
 
-/** `qemu-img check`, with `-r` or without. */
-export function referenceRepair(reference: Reference, name: string, fix: CheckFix): Outcome {
-  const repair = fix === 'none' ? [] : ['-r', fix === 'errors' ? 'all' : 'leaks']
-  const { stdout, stderr, status } = spawnSync('qemu-img', ['check', '-f', 'qcow2', '--output=json', ...repair, name], { encoding: 'utf8', maxBuffer: 1 << 28, cwd: reference.folder })
-  const lines = stderr.split('\n').filter((line) => line !== '' && !line.startsWith('Some clusters may be leaked') && !line.startsWith('qemu-img:') && !line.startsWith('qcow2:'))
-  if (!stdout.startsWith('{')) return { exit: status ?? 128, result: null, lines }
+/** `qemu-img check` of many images, with `-r` or without: starting it from a shell takes a fraction of the time. */
+export function referenceChecks(reference: Reference, images: readonly Uint8Array[], fix: CheckFix): Outcome[] {
+  const { folder } = reference
+  for (const [i, image] of images.entries()) writeFileSync(reference.path(`batch-${i}`), image)
+  const repair = fix === 'none' ? '' : `-r ${fix === 'errors' ? 'all' : 'leaks'}`
+  const check = `qemu-img check -f qcow2 --output=json ${repair} batch-$i > batch-$i.out 2> batch-$i.err; echo $? > batch-$i.exit`
+  if (images.length > 0) execFileSync('sh', ['-c', `i=0; while [ $i -lt ${images.length} ]; do ${check}; i=$((i + 1)); done`], { cwd: folder })
+  const text = (name: string): string => readFileSync(reference.path(name), 'utf8')
+  return images.map((_, i) => outcome(Number(text(`batch-${i}.exit`)), text(`batch-${i}.out`), text(`batch-${i}.err`)))
+}
+
+function outcome(exit: number, stdout: string, stderr: string): Outcome {
+  const chatter = /^$|^(?:qemu-img|qcow2):|^Some clusters may be leaked/
+  const lines = stderr.split('\n').filter((line) => !chatter.test(line))
+  if (!stdout.startsWith('{')) return { exit, result: null, lines }
   const json = JSON.parse(stdout) as Record<string, number>
   const count = (key: string): number => json[key] ?? 0
   return {
-    exit: status ?? 128,
+    exit,
     lines,
     result: {
       corruptions: count('corruptions'),
@@ -38,11 +48,12 @@ export function referenceRepair(reference: Reference, name: string, fix: CheckFi
   }
 }
 
-/** What our `check -r` does: a repair, and if it repaired anything, a second look. */
-export async function ourRepair(file: MemoryChild, fix: CheckFix): Promise<Outcome> {
+/** What our `check -r` does: a repair, and if it repaired anything, a second look. Null if the image does not open. */
+export async function ourRepair(file: MemoryChild, fix: CheckFix, dataFile?: MemoryChild): Promise<Outcome | null> {
   const lines: string[] = []
   const report = (line: string): void => void lines.push(...line.split('\n'))
-  const image = await openQcow2({ file, mode: { forCheck: true, readOnly: fix === 'none' } })
+  const image = await openQcow2({ file, ...(dataFile === undefined ? {} : { dataFile }), mode: { forCheck: true, readOnly: fix === 'none' } }).catch(nullIfRefused)
+  if (image === null) return null
   try {
     let result: CheckResult = await image.check!.check({ fix, report })
     const { corruptionsFixed, leaksFixed } = result
@@ -50,10 +61,14 @@ export async function ourRepair(file: MemoryChild, fix: CheckFix): Promise<Outco
     const exit = result.checkErrors > 0 ? 1 : result.corruptions > 0 ? 2 : result.leaks > 0 ? 3 : 0
     return { exit, result, lines }
   } catch (error) {
-    if (!isBlockError(error)) throw error
-    lines.push(`failed: ${error.message}`)
+    nullIfRefused(error)
     return { exit: 1, result: null, lines }
   } finally {
     await image.close()
   }
+}
+
+function nullIfRefused(error: unknown): null {
+  if (isBlockError(error)) return null
+  throw error
 }
