@@ -1,5 +1,6 @@
 import type { BlockNode, BlockStatus } from '@blockloom/block-core'
 import { equalRange } from './compare/equal-range.ts'
+import { alignedBuffer } from './pieces/aligned-buffer.ts'
 
 /** @public */
 export interface CompareOptions {
@@ -161,7 +162,7 @@ class Pieces {
 
   /** Offset of the first sector that differs, or null. */
   async #compare(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<number | null> {
-    const buffers = nodes.map(() => this.#buffers.pop() ?? new Uint8Array(PART))
+    const buffers = nodes.map(() => this.#buffers.pop() ?? alignedBuffer(PART))
     for (let done = 0; done < bytes; done += PART) {
       const parts = bytes - done < PART ? buffers.map((buffer) => buffer.subarray(0, bytes - done)) : buffers
       const reads = await Promise.allSettled(nodes.map((node, i) => node.read(offset + done, parts[i]!)))

@@ -23,7 +23,8 @@ export function prepareWorks(folder: string): Work[] {
   writeSampleDisk(at('small.raw'), 133 << 20)
   reference('create', '-f', 'qcow2', at('sparse.qcow2'), '1T')
   execFileSync('qemu-io', ['-f', 'qcow2', at('sparse.qcow2')], { input: sparseWrites(), stdio: ['pipe', 'ignore', 'inherit'] })
-  return [...converts(at), ...requests(at), ...qcow2Works(at), ...chainWorks(at)]
+  // Requests last: they write over their images.
+  return [...converts(at), ...qcow2Works(at), ...chainWorks(at), ...requests(at)]
 }
 
 /** 100 MiB in 1600 places, spread over 1 TiB. */

@@ -68,8 +68,11 @@ describe.runIf(oracleAvailable())('check finds what qemu-img finds', () => {
     test.each(images.flatMap(lines))('%s', async (line) => {
       await twins.expectSame(words(line))
       const image = line.split(' ').at(-1)!
-      await twins.expectSame(['check', image])
-      if (!image.endsWith('.raw')) await twins.expectSame(['info', image])
+      // Whatever it does, the reference stores bitmaps anew when it closes an image.
+      if (image !== 'bitmap.qcow2') await twins.expectSame(['check', image])
+      // A new snapshot table can have holes or not.
+      const withoutDiskSize = (text: string): string => (image === 'incomplete.qcow2' ? text.replace(/^disk size: .*/m, '') : text)
+      if (!image.endsWith('.raw')) await twins.expectSame(['info', image], withoutDiskSize)
     })
 
     test.each(['misaligned.qcow2', 'reserved.qcow2'])('%s: -r all goes further, and ends with 0', async (image) => {

@@ -1,6 +1,6 @@
 import { BlockError, isBlockError, RequestFlag } from '@blockloom/block-driver'
 import type { BlockNode } from '@blockloom/block-core'
-import { alignedBuffer } from './aligned-buffer.ts'
+import { alignedBuffer } from '../pieces/aligned-buffer.ts'
 import { Crew } from './crew.ts'
 import { InOrder } from './in-order.ts'
 import { RateLimit } from './rate-limit.ts'

@@ -1,3 +1,5 @@
+import { alignedBuffer } from './aligned-buffer.ts'
+
 /** Buffers of one size, used again: new ones would have to be filled with zeroes first. @internal */
 export class BufferPool {
   readonly #bytes: number
@@ -9,12 +11,12 @@ export class BufferPool {
 
   /** A buffer, its first `bytes`. */
   take(bytes: number): Uint8Array {
-    const buffer = this.#free.pop() ?? new Uint8Array(this.#bytes)
+    const buffer = this.#free.pop() ?? alignedBuffer(this.#bytes)
     return bytes === buffer.length ? buffer : buffer.subarray(0, bytes)
   }
 
   /** Nothing uses the buffer any more. */
   give(buffer: Uint8Array): void {
-    this.#free.push(new Uint8Array(buffer.buffer))
+    this.#free.push(new Uint8Array(buffer.buffer, buffer.byteOffset, this.#bytes))
   }
 }

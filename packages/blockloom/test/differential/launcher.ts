@@ -16,10 +16,13 @@ export interface Landing {
   readonly stderr: string
 }
 
+/** The reference loops for ever on some images. */
+const PATIENCE_MS = 100_000
+
 // Started by run-tool.ts. Starting a process costs time by the size of the one that starts it, and a test worker is
 // large (30 ms at 250 MB); this one is small.
 process.on('message', ({ id, program, args, input }: Launch) => {
-  const child = spawn(program, args, { env: { ...process.env, LC_ALL: 'C' } })
+  const child = spawn(program, args, { env: { ...process.env, LC_ALL: 'C' }, timeout: PATIENCE_MS, killSignal: 'SIGKILL' })
   const out: string[] = []
   const err: string[] = []
   const land = (status: number): void => void process.send!({ id, status, stdout: out.join(''), stderr: err.join('') } satisfies Landing)

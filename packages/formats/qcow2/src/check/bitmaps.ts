@@ -41,6 +41,7 @@ export async function countBitmaps(pass: Pass, bitmaps: readonly BitmapEntry[]):
     markRegion(pass, bitmap.tableOffset, bitmap.tableEntries * 8)
     total += bitmap.tableEntries
     if (total > MAX_ENTRIES) {
+      pass.isIncomplete = true
       if (first) findings.failure('ERROR: the bitmap tables are larger than what can be examined')
       return
     }
@@ -50,6 +51,7 @@ export async function countBitmaps(pass: Pass, bitmaps: readonly BitmapEntry[]):
     await readTables({ file, fileLength, signal }, pieces, PIECE, (piece, table) => {
       if (table === 'empty') return
       if (table === 'unreadable') {
+        pass.isIncomplete = true
         if (first) findings.failure(`ERROR: I/O error in the table of bitmap '${printableName(bitmap.name)}'`)
         return
       }

@@ -26,7 +26,7 @@ export interface L1Reference {
 export type VisitL2 = (table: TableContent, times: number, activeTimes: number, offset: number) => void | Promise<void>
 
 /** What gathering tables needs of a pass. @internal */
-export type TablePass = Pick<Pass, 'file' | 'fileLength' | 'geometry' | 'signal' | 'first'> & Partial<Pick<Pass, 'findings'>>
+export type TablePass = Pick<Pass, 'file' | 'fileLength' | 'geometry' | 'signal' | 'first'> & Partial<Pick<Pass, 'findings' | 'isIncomplete'>>
 
 /**
  * Gathers L2 tables, so that each is examined once however many L1 entries and snapshots share it. It makes the work
@@ -57,6 +57,7 @@ export class L2Tables {
     const { file, fileLength, findings, first } = this.#pass
     this.#entries += l1.entries
     if (this.#entries > MAX_L1_ENTRIES) {
+      this.#pass.isIncomplete = true
       if (first) findings?.failure('ERROR: the snapshots have more L1 entries than can be examined')
       return
     }
@@ -67,6 +68,7 @@ export class L2Tables {
     await readTables(source, pieces, L1_PIECE, async (piece, table) => {
       if (table === 'empty') return
       if (table === 'unreadable') {
+        this.#pass.isIncomplete = true
         if (first) findings?.failure('ERROR: I/O error in check_refcounts_l1')
         return
       }
@@ -99,6 +101,7 @@ export class L2Tables {
     let at = this.#index.get(offset)
     if (at === undefined) {
       if (offset % this.#pass.geometry.clusterSize !== 0 && this.#unaligned++ >= MAX_UNALIGNED) {
+        // Nobody can read them, so what they name is not in use.
         const { first, findings } = this.#pass
         if (first && this.#unaligned === MAX_UNALIGNED + 1) findings?.failure('ERROR: more L2 tables are misaligned than can be examined')
         return

@@ -21,6 +21,8 @@ export interface Pass extends CheckSource {
   readonly fileLength: number
   /** Clusters of the image file; grows if something reaches less than a cluster beyond it. */
   clusters: number
+  /** Something could not be read, so uses may be missing. */
+  isIncomplete: boolean
   /** A COPIED flag may be wrong: the active tables need a second look. */
   suspectsCopied: boolean
   readonly signal: AbortSignal | undefined

@@ -1,3 +1,4 @@
+import { BlockError } from '@blockloom/block-driver'
 import { maxRefcount } from '../on-disk/refcount.ts'
 import type { BitmapEntry } from '../on-disk/bitmap-directory.ts'
 import { countBitmaps } from './bitmaps.ts'
@@ -23,6 +24,8 @@ export interface Walk extends CheckSource {
   readonly signal: AbortSignal | undefined
   /** Bytes for counters. */
   readonly memory: number | undefined
+  /** What cannot be read ends the walk: who frees what seems not to be used must have seen everything. */
+  readonly isStrict?: boolean
 }
 
 /** How a walk tells what it sees. @internal */
@@ -74,6 +77,7 @@ export async function eachPass(walk: Walk, how: WalkHow, visit: (pass: Pass, ref
       signal,
       mends,
       marksTables: how.marksTables ?? false,
+      isIncomplete: false,
       suspectsCopied: false,
       mendable: false,
       needsRebuild: false,
@@ -83,10 +87,17 @@ export async function eachPass(walk: Walk, how: WalkHow, visit: (pass: Pass, ref
     await countTables(pass, walk.snapshots)
     await countBitmaps(pass, walk.bitmaps)
     if (walk.reader !== null) countRefcountStructures(pass, walk.reader, refcountFindings)
-    if ((await visit(pass, refcountFindings)) === 'enough') return
+    if (walk.isStrict) assertComplete(pass)
+    const isEnough = (await visit(pass, refcountFindings)) === 'enough'
+    if (walk.isStrict) assertComplete(pass)
+    if (isEnough) return
     clusters = pass.clusters
     from = counts.limit
   }
+}
+
+function assertComplete({ isIncomplete }: Pass): void {
+  if (isIncomplete) throw new BlockError('io', 'Not all metadata could be read; nothing is repaired then', { errno: 'EIO' })
 }
 
 /** The header, the L1 tables and all below them. */
@@ -96,7 +107,10 @@ async function countTables(pass: Pass, snapshots: CheckedSnapshots): Promise<voi
   const tables = new L2Tables(pass, (table, times, activeTimes) => {
     if (table === 'empty') return
     if (table !== 'unreadable') countL2(pass, table, times, activeTimes)
-    else if (pass.first) pass.findings.failure('ERROR: I/O error in check_refcounts_l2', times)
+    else {
+      pass.isIncomplete = true
+      if (pass.first) pass.findings.failure('ERROR: I/O error in check_refcounts_l2', times)
+    }
   })
   await countL1(pass, tables, { offset: header.l1Offset, entries: header.l1Entries, active: true, times: 1 })
   for (const l1 of snapshotL1s(pass, snapshots)) {

@@ -11,6 +11,7 @@ import { repairCopied } from './repair-copied.ts'
 import { repairRefcounts } from './repair-refcounts.ts'
 import { findSharedTables } from './shared-tables.ts'
 import { Spare } from './spare.ts'
+import { replaceSnapshotTable } from './replace-snapshots.ts'
 import { switchTables, type Examined } from './switch-tables.ts'
 
 /** Moving a table can show that another one has to be moved. */
@@ -44,8 +45,9 @@ export async function repairErrors(source: CheckSource, how: Pick<Walk, 'signal'
   const seen: Seen = { needsRebuild: false, overflows: false, suspectsCopied: false, clusters: 0 }
   const isMendable = await examine(image, findings, structures, refcounts, seen)
   let tables: NewTables | null = null
+  const spare = new Spare(seen.clusters)
   if (isMendable || image.snapshots.changed) {
-    const mended = await mend(image, { activeL1: false, l2: new Set() }, seen.clusters, findings)
+    const mended = await mend(image, { activeL1: false, l2: new Set() }, spare, findings)
     image = mended.image
     tables = mended.tables
   }
@@ -53,7 +55,7 @@ export async function repairErrors(source: CheckSource, how: Pick<Walk, 'signal'
   const widens = seen.overflows && image.walk.area.header.version >= 3
   if (seen.needsRebuild) {
     findings.note('Rebuilding refcount structure')
-    image = await replaceTables(image, tables, widens, findings)
+    image = await replaceTables(image, tables, spare, widens, findings)
     // Refcounts that could not be read are no corruptions for the reference; but somebody has to look again.
     findings.corruptionsFixed += Math.max(refcounts.corruptions, refcounts.checkErrors > 0 && structures.corruptions === 0 ? 1 : 0)
     findings.leaksFixed += refcounts.leaks
@@ -61,8 +63,10 @@ export async function repairErrors(source: CheckSource, how: Pick<Walk, 'signal'
   } else {
     if (refcounts.leaks === 0 && refcounts.corruptions === 0) findings.add(refcounts)
     else seen.suspectsCopied = await repairRefcounts(image.walk, image.reader, 'errors', findings)
-    if (tables !== null || widens) {
-      image = await replaceTables(image, tables, widens, null)
+    const replaced = tables?.onlySnapshots === true && !widens ? await replaceSnapshotTable(image, tables) : null
+    if (replaced !== null) image = { ...replaced, snapshots: tables!.snapshots }
+    else if (tables !== null || widens) {
+      image = await replaceTables(image, tables, spare, widens, null)
       seen.suspectsCopied = true
     }
   }
@@ -80,7 +84,7 @@ async function begin(source: CheckSource, how: Pick<Walk, 'signal' | 'memory'>, 
   if (reader === null) return null
   const fileLength = await lengthOf(source)
   const { area, bitmaps } = await readBitmapsToRepair(source, fileLength, findings)
-  return { walk: { file, area, geometry, fileLength, snapshots, bitmaps, reader, ...how }, reader, snapshots }
+  return { walk: { file, area, geometry, fileLength, snapshots, bitmaps, reader, ...how, isStrict: true }, reader, snapshots }
 }
 
 /** Tells what is wrong. Returns whether some of it has to be mended before refcounts make sense. */
@@ -118,17 +122,17 @@ function behindEnd({ fileLength, geometry }: Walk): number {
 }
 
 /** Mends all tables; those that cannot stay where they are come into force with {@link replaceTables}. */
-async function mend(image: Repairable, forced: Forced, spareFrom: number, findings: Findings): Promise<{ readonly image: Repairable; readonly tables: NewTables | null }> {
+async function mend(image: Repairable, forced: Forced, spare: Spare, findings: Findings): Promise<{ readonly image: Repairable; readonly tables: NewTables | null }> {
   const shared = await findSharedTables(image.walk)
   let { walk } = image
   const isMended = await mendBitmapTables(walk, !shared.bitmapTables)
   if (isMended && shared.bitmapTables) walk = { ...walk, ...(await dropBitmaps(walk, findings)) }
-  const tables = await moveTables(walk, image.snapshots, shared, forced, new Spare(spareFrom), findings)
+  const tables = await moveTables(walk, image.snapshots, shared, forced, spare, findings)
   return { image: { ...image, walk }, tables }
 }
 
-async function replaceTables(image: Repairable, tables: NewTables | null, widens: boolean, findings: Findings | null): Promise<Repairable> {
-  return { ...(await switchTables(image, tables, widens, findings)), snapshots: tables?.snapshots ?? image.snapshots }
+async function replaceTables(image: Repairable, tables: NewTables | null, spare: Spare, widens: boolean, findings: Findings | null): Promise<Repairable> {
+  return { ...(await switchTables(image, tables, spare, widens, findings)), snapshots: tables?.snapshots ?? image.snapshots }
 }
 
 /** Puts COPIED flags right, where need be in copies of tables. */
@@ -141,8 +145,9 @@ async function repairAllCopied(start: Repairable, findings: Findings): Promise<R
     if (!postponed.activeL1 && postponed.l2.size === 0) return image
     // What follows from moving them is not the image's fault.
     told = new Findings(undefined)
-    const mended = await mend(image, postponed, behindEnd(image.walk), told)
-    image = await replaceTables(mended.image, mended.tables, false, null)
+    const spare = new Spare(behindEnd(image.walk))
+    const mended = await mend(image, postponed, spare, told)
+    image = await replaceTables(mended.image, mended.tables, spare, false, null)
   }
   findings.failure('ERROR: tables overlap in too many ways')
   return image

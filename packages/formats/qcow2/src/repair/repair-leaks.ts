@@ -23,7 +23,7 @@ export async function repairLeaks(source: CheckSource, how: Pick<Walk, 'signal' 
   if (reader === null) return null
   const { file, area, geometry } = source
   const bitmaps = await readCheckedBitmaps(source, findings)
-  const walk: Walk = { file, area, geometry, snapshots, bitmaps, reader, fileLength: await lengthOf(source), ...how }
+  const walk: Walk = { file, area, geometry, snapshots, bitmaps, reader, fileLength: await lengthOf(source), ...how, isStrict: true }
   const structures = findings.fork()
   const refcounts = findings.fork()
   let needsRebuild = false

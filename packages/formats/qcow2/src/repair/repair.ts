@@ -34,7 +34,7 @@ export interface Repaired {
  *
  * @param memory - bytes for counters; only tests change it
  * @throws BlockError `corrupt` (EIO): with `leaks`, if the refcount structures need to be rebuilt, which only `errors`
- *   does; (EFBIG): more overlaps than can be repaired; and what a request to the file threw
+ *   does; (EFBIG): more overlaps than can be repaired; `io` if metadata cannot be read; and what a request to the file threw
  * @internal
  */
 export async function repairImage(given: CheckSource, options: CheckOptions, memory = MEMORY): Promise<Repaired> {

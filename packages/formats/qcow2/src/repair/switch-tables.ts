@@ -1,3 +1,4 @@
+import { BlockError } from '@blockloom/block-driver'
 import { openRefcounts } from '../check/check.ts'
 import { Findings } from '../check/findings.ts'
 import type { RefcountReader } from '../check/refcount-reader.ts'
@@ -9,6 +10,7 @@ import { changeHeader } from './change-header.ts'
 import type { NewTables } from './move-tables.ts'
 import { FreedClusters } from './freed-clusters.ts'
 import { rebuildRefcounts } from './rebuild.ts'
+import type { Spare } from './spare.ts'
 
 /** An image that can be walked, with its refcounts. @internal */
 export interface Examined {
@@ -20,14 +22,16 @@ export interface Examined {
 const TABLES_AND_WIDTH = [24, 100] as const
 
 /**
- * Makes new refcount structures, then has the header lead to them and to `tables`, with one write.
+ * Makes new refcount structures, then has the header lead to them and to what else is new, with one write.
  *
+ * @param spare - has a place for the snapshot table
  * @param widens - some clusters have more uses than a refcount can say
  * @param findings - is told what becomes of the old refcount structures; null if nobody wants to know
  * @internal
  */
-export async function switchTables({ walk, reader }: Examined, tables: NewTables | null, widens: boolean, findings: Findings | null): Promise<Examined> {
+export async function switchTables({ walk, reader }: Examined, given: NewTables | null, spare: Spare, widens: boolean, findings: Findings | null): Promise<Examined> {
   const { file, area } = walk
+  const tables = await placeSnapshotTable(walk, given, spare)
   const snapshots = tables?.snapshots ?? walk.snapshots
   const header = { ...area.header, ...tables?.header }
   const next: Walk = { ...walk, area: { ...area, header }, snapshots, reader: null, fileLength: await lengthOf(walk) }
@@ -45,8 +49,18 @@ export async function switchTables({ walk, reader }: Examined, tables: NewTables
   const source = { file, area: changed, geometry: changed.geometry }
   const failed = new Findings(undefined)
   const newReader = await openRefcounts(source, failed)
-  if (newReader === null) throw new Error('the refcount table that was just written cannot be read')
+  if (newReader === null) throw new BlockError('io', 'The new refcount table cannot be read')
   return { walk: { ...walk, ...source, snapshots, reader: newReader, fileLength: await lengthOf(walk) }, reader: newReader }
+}
+
+/** Writes the new snapshot table, if there is one. */
+async function placeSnapshotTable({ file, geometry }: Walk, tables: NewTables | null, spare: Spare): Promise<NewTables | null> {
+  if (tables === null || tables.snapshotTable === null) return tables
+  const { snapshotTable, header } = tables
+  if (snapshotTable.length === 0) return { ...tables, header: { ...header, snapshotTableOffset: hostOffset(0) } }
+  const place = spare.take(Math.ceil(snapshotTable.length / geometry.clusterSize)) * geometry.clusterSize
+  await file.write(place, snapshotTable)
+  return { ...tables, header: { ...header, snapshotTableOffset: hostOffset(place) } }
 }
 
 /** Refcounts of at least 16 bits, and wide enough for all uses. */

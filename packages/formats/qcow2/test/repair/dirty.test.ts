@@ -107,7 +107,7 @@ describe('an image with lazy refcounts', () => {
       file.recording = true
       const image = await openQcow2({ file, options: seed % 2 === 0 ? { 'l2-cache-size': 0, 'refcount-cache-size': 0, 'l2-cache-entry-size': 512 } : {} })
       const limits = { zero: image.limits.zeroAlignment, discard: image.limits.discardAlignment, cluster: image.limits.clusterSize, compress: true, discards: true }
-      let model = new Uint8Array(SIZE)
+      let model: Uint8Array = new Uint8Array(SIZE)
       const flushed: { readonly at: number; readonly model: Uint8Array }[] = [{ at: 0, model }]
       for (let round = 0; round < 8; round++) {
         for (const operation of pickOperations(random, SIZE, limits, 6, round * 10)) {
