@@ -15,12 +15,12 @@ import { findSharedTables, type SharedTables } from './shared-tables.ts'
  */
 export async function repairCopied(walk: Walk, reader: RefcountReader, findings: Findings, how: 'tell' | 'in place' | Postponed): Promise<void> {
   const refcounts = new Findings(undefined)
-  let shared: SharedTables | undefined
+  let finding: Promise<SharedTables> | undefined
   await eachPass(walk, {}, async (pass) => {
     await compareRefcounts(pass, reader, refcounts)
     if (!pass.suspectsCopied) return
-    if (how !== 'tell') shared ??= await findSharedTables(walk)
-    const fixer = shared === undefined ? undefined : copiedFixer(walk, shared, typeof how === 'string' ? null : how)
+    if (how !== 'tell') finding ??= findSharedTables(walk)
+    const fixer = finding === undefined ? undefined : copiedFixer(walk, await finding, typeof how === 'string' ? null : how)
     await checkCopiedFlags(pass, reader, findings, fixer)
   })
   findings.highestCluster = Math.max(findings.highestCluster, refcounts.highestCluster)

@@ -22,6 +22,12 @@ interface Repairable extends Examined {
   readonly snapshots: RepairedSnapshots
 }
 
+/** An image whose tables are mended; those that had to move are not in force yet. */
+interface Mended {
+  readonly image: Repairable
+  readonly tables: NewTables | null
+}
+
 /** What a look at all refcounts found. */
 interface Seen {
   needsRebuild: boolean
@@ -38,41 +44,48 @@ interface Seen {
  * @internal
  */
 export async function repairErrors(source: CheckSource, how: Pick<Walk, 'signal' | 'memory'>, findings: Findings): Promise<Walk | null> {
-  let image = await begin(source, how, findings)
-  if (image === null) return null
+  const found = await begin(source, how, findings)
+  if (found === null) return null
   const structures = findings.fork()
   const refcounts = findings.fork()
   const seen: Seen = { needsRebuild: false, overflows: false, suspectsCopied: false, clusters: 0 }
-  const isMendable = await examine(image, findings, structures, refcounts, seen)
-  let tables: NewTables | null = null
+  const isMendable = await examine(found, findings, structures, refcounts, seen)
   const spare = new Spare(seen.clusters)
-  if (isMendable || image.snapshots.changed) {
-    const mended = await mend(image, { activeL1: false, l2: new Set() }, spare, findings)
-    image = mended.image
-    tables = mended.tables
-  }
-  if (isMendable) await examineMended(image, refcounts, seen)
-  const widens = seen.overflows && image.walk.area.header.version >= 3
+  const isMended = isMendable || found.snapshots.changed
+  const mended = isMended ? await mend(found, { activeL1: false, l2: new Set() }, spare, findings) : { image: found, tables: null }
+  if (isMendable) await examineMended(mended.image, refcounts, seen)
+  const widens = seen.overflows && mended.image.walk.area.header.version >= 3
+  const image = await repairAllRefcounts(mended, { spare, widens, structures, refcounts }, seen, findings)
+  findings.corruptionsFixed += structures.corruptions
+  return (seen.suspectsCopied ? await repairAllCopied(image, findings) : image).walk
+}
+
+/** How the refcounts are repaired, and what is wrong with them. */
+interface RefcountRepair {
+  readonly spare: Spare
+  readonly widens: boolean
+  readonly structures: Findings
+  readonly refcounts: Findings
+}
+
+/** Puts right the refcounts, and brings tables that had to move into force. */
+async function repairAllRefcounts({ image, tables }: Mended, { spare, widens, structures, refcounts }: RefcountRepair, seen: Seen, findings: Findings): Promise<Repairable> {
   if (seen.needsRebuild) {
     findings.note('Rebuilding refcount structure')
-    image = await replaceTables(image, tables, spare, widens, findings)
+    const rebuilt = await replaceTables(image, tables, spare, widens, findings)
     // Refcounts that could not be read are no corruptions for the reference; but somebody has to look again.
     findings.corruptionsFixed += Math.max(refcounts.corruptions, refcounts.checkErrors > 0 && structures.corruptions === 0 ? 1 : 0)
     findings.leaksFixed += refcounts.leaks
     seen.suspectsCopied = true
-  } else {
-    if (refcounts.leaks === 0 && refcounts.corruptions === 0) findings.add(refcounts)
-    else seen.suspectsCopied = await repairRefcounts(image.walk, image.reader, 'errors', findings)
-    const replaced = tables?.onlySnapshots === true && !widens ? await replaceSnapshotTable(image, tables) : null
-    if (replaced !== null) image = { ...replaced, snapshots: tables!.snapshots }
-    else if (tables !== null || widens) {
-      image = await replaceTables(image, tables, spare, widens, null)
-      seen.suspectsCopied = true
-    }
+    return rebuilt
   }
-  findings.corruptionsFixed += structures.corruptions
-  if (seen.suspectsCopied) image = await repairAllCopied(image, findings)
-  return image.walk
+  if (refcounts.leaks === 0 && refcounts.corruptions === 0) findings.add(refcounts)
+  else seen.suspectsCopied = await repairRefcounts(image.walk, image.reader, 'errors', findings)
+  const replaced = tables?.onlySnapshots === true && !widens ? await replaceSnapshotTable(image, tables) : null
+  if (replaced !== null) return { ...replaced, snapshots: tables!.snapshots }
+  if (tables === null && !widens) return image
+  seen.suspectsCopied = true
+  return replaceTables(image, tables, spare, widens, null)
 }
 
 /** Reads what has to be known before. */
@@ -122,11 +135,10 @@ function behindEnd({ fileLength, geometry }: Walk): number {
 }
 
 /** Mends all tables; those that cannot stay where they are come into force with {@link replaceTables}. */
-async function mend(image: Repairable, forced: Forced, spare: Spare, findings: Findings): Promise<{ readonly image: Repairable; readonly tables: NewTables | null }> {
+async function mend(image: Repairable, forced: Forced, spare: Spare, findings: Findings): Promise<Mended> {
   const shared = await findSharedTables(image.walk)
-  let { walk } = image
-  const isMended = await mendBitmapTables(walk, !shared.bitmapTables)
-  if (isMended && shared.bitmapTables) walk = { ...walk, ...(await dropBitmaps(walk, findings)) }
+  const isMended = await mendBitmapTables(image.walk, !shared.bitmapTables)
+  const walk = isMended && shared.bitmapTables ? { ...image.walk, ...(await dropBitmaps(image.walk, findings)) } : image.walk
   const tables = await moveTables(walk, image.snapshots, shared, forced, spare, findings)
   return { image: { ...image, walk }, tables }
 }
@@ -136,19 +148,16 @@ async function replaceTables(image: Repairable, tables: NewTables | null, spare:
 }
 
 /** Puts COPIED flags right, where need be in copies of tables. */
-async function repairAllCopied(start: Repairable, findings: Findings): Promise<Repairable> {
-  let image = start
-  let told = findings
-  for (let round = 0; round < MAX_ROUNDS; round++) {
-    const postponed = { activeL1: false, l2: new Set<number>() }
-    await repairCopied(image.walk, image.reader, told, postponed)
-    if (!postponed.activeL1 && postponed.l2.size === 0) return image
-    // What follows from moving them is not the image's fault.
-    told = new Findings(undefined)
-    const spare = new Spare(behindEnd(image.walk))
-    const mended = await mend(image, postponed, spare, told)
-    image = await replaceTables(mended.image, mended.tables, spare, false, null)
-  }
+async function repairAllCopied(image: Repairable, findings: Findings, round = 1, told = findings): Promise<Repairable> {
+  const postponed = { activeL1: false, l2: new Set<number>() }
+  await repairCopied(image.walk, image.reader, told, postponed)
+  if (!postponed.activeL1 && postponed.l2.size === 0) return image
+  // What follows from moving them is not the image's fault.
+  const later = new Findings(undefined)
+  const spare = new Spare(behindEnd(image.walk))
+  const mended = await mend(image, postponed, spare, later)
+  const replaced = await replaceTables(mended.image, mended.tables, spare, false, null)
+  if (round < MAX_ROUNDS) return repairAllCopied(replaced, findings, round + 1, later)
   findings.failure('ERROR: tables overlap in too many ways')
-  return image
+  return replaced
 }

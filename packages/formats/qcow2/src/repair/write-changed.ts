@@ -10,17 +10,23 @@ const SECTOR = 512
  * @internal
  */
 export async function writeChanged(file: ChildHandle, offset: number, table: DataView, bytes: Iterable<number>): Promise<void> {
+  for (const { from, to } of sectorRuns(bytes)) {
+    await file.write(offset + from, new Uint8Array(table.buffer, table.byteOffset + from, Math.min(to, table.byteLength) - from))
+  }
+}
+
+/** Neighbouring sectors together. */
+function* sectorRuns(bytes: Iterable<number>): Generator<{ readonly from: number; readonly to: number }> {
   let from = -1
   let to = -1
-  const write = (): Promise<void> => file.write(offset + from, new Uint8Array(table.buffer, table.byteOffset + from, Math.min(to, table.byteLength) - from))
   for (const at of bytes) {
     const sector = at - (at % SECTOR)
     if (sector < to) continue
     if (sector !== to) {
-      if (to > 0) await write()
+      if (to > 0) yield { from, to }
       from = sector
     }
     to = sector + SECTOR
   }
-  if (to > 0) await write()
+  if (to > 0) yield { from, to }
 }
