@@ -28,6 +28,11 @@ export interface CheckResult {
 export interface CheckFacet {
   /** What it can repair here; absent on read-only images, and where there is nothing but the check. */
   readonly fixes?: readonly Exclude<CheckFix, 'none'>[]
-  /** Never throws for a broken image: what cannot be examined counts in `checkErrors`. `fix` is `none` or one of `fixes`. */
+  /**
+   * Without a repair it never throws for a broken image: what cannot be examined counts in `checkErrors`. `fix` is `none` or
+   * one of `fixes`.
+   *
+   * @throws BlockError from a repair: `corrupt` for damage that is in its way; what a request to the file threw
+   */
   check(options: CheckOptions): Promise<CheckResult>
 }

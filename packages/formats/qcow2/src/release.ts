@@ -21,7 +21,8 @@ export async function release(writer: Qcow2Writer, frees: readonly PendingFree[]
     for (let cluster = first; cluster < first + count; ) {
       const run = await freeRun(writer, cluster, first + count)
       const shouldDiscard = writer.image.options[`pass-discard-${reason}`]
-      if (run > 0 && shouldDiscard) {
+      // A hostile image can claim that a guest's cluster is where its own structures are, even in the first cluster.
+      if (run > 0 && shouldDiscard && cluster > 0 && writer.overlap.find(cluster, run) === undefined) {
         // Before anybody can store something there again.
         const { clusterSize, file } = writer.image
         await file.discard(cluster * clusterSize, run * clusterSize).catch(() => {})
@@ -44,7 +45,8 @@ async function freeRun(writer: Qcow2Writer, cluster: number, end: number): Promi
       await refcounts.load(cluster + run)
       continue
     }
-    if (refcount !== 1) break
+    // The header's cluster belongs to nobody, whatever a damaged table says: see dropReference.
+    if (refcount !== 1 || cluster + run === 0) break
     allocator.leave(cluster + run)
     run++
   }
@@ -53,6 +55,10 @@ async function freeRun(writer: Qcow2Writer, cluster: number, end: number): Promi
 
 async function dropReference(writer: Qcow2Writer, cluster: number): Promise<void> {
   const { refcounts, allocator } = writer
+  if (cluster === 0) {
+    writer.image.corruption.found('Cluster 0, which holds the header, was freed')
+    return
+  }
   while (refcounts.get(cluster) === undefined) await refcounts.load(cluster)
   const refcount = refcounts.get(cluster)!
   if (refcount === 0) {

@@ -14,43 +14,50 @@ import { checkImage } from './check.ts'
  * @internal
  */
 export function checkFacet(image: Qcow2Image, writer: Qcow2Writer | null, store: SnapshotStore): CheckFacet {
-  const run = (options: CheckOptions): Promise<CheckResult> => (options.fix === 'none' ? checkImage(image, options) : repair(image, writer, store, options))
   return {
     ...(image.mode.readOnly ? {} : { fixes: ['leaks', 'errors'] }),
     check: async (options) => {
       if (options.fix !== 'none' && image.mode.readOnly) {
         throw new BlockError('unsupported', 'An image that is open read-only cannot be repaired', { detail: { option: 'fix' } })
       }
-      if (writer === null) return run(options)
+      if (writer === null) return options.fix === 'none' ? checkImage(image, options) : repair(image, options)
       using _closed = await writer.gate.close()
       await writer.grace.passed()
       try {
         await writer.settle()
       } catch (error) {
-        // An image found to be corrupt is not written to any more: what is in the file is what is checked.
-        if (image.corruption.first === null || options.fix !== 'none') throw error
+        if (image.corruption.first === null) throw error
       }
-      return await run(options)
+      if (options.fix === 'none') return await checkImage(image, options)
+      // It is not written to any more, so what was to be written is lost: what is in the file is what is checked.
+      if (image.corruption.first !== null) return await refuse(image, options)
+      try {
+        return await repair(image, options)
+      } finally {
+        await renewOrStop(image, writer, store)
+      }
     },
   }
 }
 
-/** Repairs the file below the image, then reads again what is in memory. */
-async function repair(image: Qcow2Image, writer: Qcow2Writer | null, store: SnapshotStore, options: CheckOptions): Promise<CheckResult> {
-  if (image.corruption.first !== null) {
-    throw new BlockError('corrupt', 'The image was found to be corrupt while it was open: close it, then repair it', { errno: 'EIO', cause: image.corruption.first })
-  }
+/** Repairs the file below the image. */
+async function repair(image: Qcow2Image, options: CheckOptions): Promise<CheckResult> {
   try {
     const { result, area } = await repairImage(image, options)
     image.area = area
     return result
   } catch (error) {
     // It may have come some way.
-    image.area = await readHeaderArea(image.file, true)
+    image.area = await readHeaderArea(image.file, true).catch(() => image.area)
     throw error
-  } finally {
-    if (writer !== null) await renewOrStop(image, writer, store)
   }
+}
+
+/** Only checks. */
+async function refuse(image: Qcow2Image, options: CheckOptions): Promise<CheckResult> {
+  const result = await checkImage(image, options)
+  options.report?.('ERROR the image was found to be corrupt while it was open: close it, then repair it', 'error')
+  return { ...result, checkErrors: result.checkErrors + 1 }
 }
 
 /** If memory and file cannot be made to agree, nothing is written any more. */

@@ -97,7 +97,7 @@ export async function eachPass(walk: Walk, how: WalkHow, visit: (pass: Pass, ref
 }
 
 function assertComplete({ isIncomplete }: Pass): void {
-  if (isIncomplete) throw new BlockError('io', 'Not all metadata could be read; nothing is repaired then', { errno: 'EIO' })
+  if (isIncomplete) throw new BlockError('corrupt', 'Not all metadata could be read; nothing is repaired then', { errno: 'EIO' })
 }
 
 /** The header, the L1 tables and all below them. */

@@ -46,11 +46,9 @@ export class NewRefcounts {
     const holes = new Holes(counts, clusters)
     this.#placeBlocks(counts, holes)
     if (counts.limit === Infinity && this.#table === undefined) {
-      const wanted = this.#tableClusters()
-      const first = holes.take(wanted) ?? this.#behind.take(wanted)
-      this.#take(counts, first, wanted)
-      this.#table = { first, clusters: wanted }
+      this.#table = this.#placeTable(counts, holes)
       this.#placeBlocks(counts, holes)
+      if (this.#highestBlock() >= this.#table.clusters * this.#geometry.tableEntriesPerCluster) throw tooLarge()
     }
     for (const index of [...this.#blocks.keys()].sort((a, b) => a - b)) await this.#writeBlock(counts, index)
   }
@@ -100,21 +98,34 @@ export class NewRefcounts {
     this.#taken.push({ first, count })
   }
 
-  /** Clusters of a table that has room for all blocks, also those that count itself and each other. */
+  #placeTable(counts: ReferenceCounts, holes: Holes): { readonly first: number; readonly clusters: number } {
+    const most = MAX_REFCOUNT_TABLE_BYTES / this.#geometry.clusterSize
+    const wanted = this.#tableClusters()
+    const clusters = Math.min(wanted, most)
+    // A file that is longer than any refcount table can count may have room further down.
+    const first = holes.take(clusters) ?? (wanted > most ? undefined : this.#behind!.take(clusters))
+    if (first === undefined) throw tooLarge()
+    this.#take(counts, first, clusters)
+    return { first, clusters }
+  }
+
+  /** Clusters of a table that has room for all blocks, also for those that count itself and each other behind the end of the file. */
   #tableClusters(): number {
-    const { refcountBlockEntries: entries, clusterSize, tableEntriesPerCluster } = this.#geometry
-    let highest = 0
-    for (const index of this.#blocks.keys()) highest = Math.max(highest, index)
+    const { refcountBlockEntries: entries, tableEntriesPerCluster } = this.#geometry
+    const highest = this.#highestBlock()
     let clusters = 1
     for (;;) {
       const end = this.#behind!.next + clusters + 2 * Math.ceil(clusters / entries) + 4
       const wanted = Math.ceil((Math.max(highest, Math.floor(end / entries)) + 1) / tableEntriesPerCluster)
-      if (wanted * clusterSize > MAX_REFCOUNT_TABLE_BYTES) {
-        throw new BlockError('corrupt', 'The image file is too large for a refcount table', { errno: 'EFBIG', detail: { field: 'refcount_table_clusters' } })
-      }
       if (wanted <= clusters) return clusters
       clusters = wanted
     }
+  }
+
+  #highestBlock(): number {
+    let highest = 0
+    for (const index of this.#blocks.keys()) highest = Math.max(highest, index)
+    return highest
   }
 
   /** The part of a block that this pass knows. */
@@ -137,6 +148,10 @@ export class NewRefcounts {
     }
     await this.#file.write(place + ((from - start) * refcountBits) / 8, bytes)
   }
+}
+
+function tooLarge(): BlockError {
+  return new BlockError('corrupt', 'The image file is too large for a refcount table', { errno: 'EFBIG', detail: { field: 'refcount_table_clusters' } })
 }
 
 function hasUses(counts: ReferenceCounts, from: number, to: number): boolean {

@@ -34,8 +34,7 @@ export async function repairLeaks(source: CheckSource, how: Pick<Walk, 'signal' 
     suspectsCopied ||= pass.suspectsCopied
   })
   if (needsRebuild) {
-    findings.note('ERROR need to rebuild refcount structures')
-    throw new BlockError('corrupt', 'The refcount structures need to be rebuilt, which only a repair of errors does', { errno: 'EIO' })
+    throw new BlockError('corrupt', 'need to rebuild refcount structures', { errno: 'EIO' })
   }
   findings.add(structures)
   if (refcounts.leaks === 0 && refcounts.corruptions === 0) findings.add(refcounts)

@@ -1,4 +1,4 @@
-import type { CheckOptions, CheckResult } from '@blockloom/block-driver'
+import { isBlockError, type CheckOptions, type CheckResult } from '@blockloom/block-driver'
 import { totals } from '../check/check.ts'
 import { Findings } from '../check/findings.ts'
 import type { CheckSource } from '../check/pass.ts'
@@ -6,6 +6,7 @@ import type { Walk } from '../check/walk.ts'
 import type { DecodedHeaderArea } from '../on-disk/header-area.ts'
 import { HEADER_FIELDS } from '../on-disk/header.ts'
 import { isEmpty, NO_BITS } from '../on-disk/integers.ts'
+import { readHeaderArea } from '../read-header.ts'
 import { changeHeader } from './change-header.ts'
 import { repairErrors } from './repair-errors.ts'
 import { repairLeaks } from './repair-leaks.ts'
@@ -30,11 +31,12 @@ export interface Repaired {
  * if nothing else is in their clusters; everything that moves is written to clusters that nothing uses and comes into
  * force with one write to the header; refcounts are lowered when nothing on disk refers to the clusters any more.
  *
- * Memory stays below 256 MiB.
+ * An image that is too broken is not an error, but counts in `checkErrors`, and the result has no `totalClusters` then:
+ * with `leaks`, if the refcount structures need to be rebuilt; if metadata cannot be read; if more overlaps than can be
+ * repaired. Memory stays below 256 MiB.
  *
  * @param memory - bytes for counters; only tests change it
- * @throws BlockError `corrupt` (EIO): with `leaks`, if the refcount structures need to be rebuilt, which only `errors`
- *   does; (EFBIG): more overlaps than can be repaired; `io` if metadata cannot be read; and what a request to the file threw
+ * @throws what a write to the file threw
  * @internal
  */
 export async function repairImage(given: CheckSource, options: CheckOptions, memory = MEMORY): Promise<Repaired> {
@@ -42,9 +44,16 @@ export async function repairImage(given: CheckSource, options: CheckOptions, mem
   const findings = new Findings(options.report)
   const source = await withoutUnknownBits(given)
   const how = { signal: options.signal, memory }
-  const walk = await (options.fix === 'errors' ? repairErrors(source, how, findings) : repairLeaks(source, how, findings))
-  if (walk === null) return { result: findings.result(), area: source.area }
-  return { result: totals(walk, findings), area: await markClean(walk, findings) }
+  try {
+    const walk = await (options.fix === 'errors' ? repairErrors(source, how, findings) : repairLeaks(source, how, findings))
+    if (walk === null) return { result: findings.result(), area: source.area }
+    return { result: totals(walk, findings), area: await markClean(walk, findings) }
+  } catch (error) {
+    if (!isBlockError(error, 'corrupt')) throw error
+    findings.failure(`ERROR ${error.message}`)
+    // It may have come some way.
+    return { result: findings.result(), area: await readHeaderArea(source.file, true) }
+  }
 }
 
 /** Clears the autoclear bits of features that are not known: a repair could make them untrue. */

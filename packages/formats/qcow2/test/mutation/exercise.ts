@@ -135,7 +135,8 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
         break
       case 6: {
         const fix = random.pick(['leaks', 'errors'] as const)
-        if (random.chance(0.3) && node.check?.fixes?.includes(fix) === true) await node.check.check({ fix })
+        // Unlike a check, a repair says what is in its way.
+        if (random.chance(0.3) && node.check?.fixes?.includes(fix) === true) await attempt(() => node.check!.check({ fix }))
         break
       }
       case 7:

@@ -58,6 +58,8 @@ export async function ourRepair(file: MemoryChild, fix: CheckFix, dataFile?: Mem
     let result: CheckResult = await image.check!.check({ fix, report })
     const { corruptionsFixed, leaksFixed } = result
     if (corruptionsFixed > 0 || leaksFixed > 0) result = { ...(await image.check!.check({ fix: 'none', report })), corruptionsFixed, leaksFixed }
+    // Like the tool: it gave up.
+    if (result.checkErrors > 0 && result.totalClusters === undefined) return { exit: 1, result: null, lines }
     const exit = result.checkErrors > 0 ? 1 : result.corruptions > 0 ? 2 : result.leaks > 0 ? 3 : 0
     return { exit, result, lines }
   } catch (error) {
