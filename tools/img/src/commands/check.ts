@@ -71,6 +71,8 @@ export const check: Command = {
       }
     }
     let result = await examine(fix)
+    // It could not be examined, or gave up.
+    if (result.checkErrors > 0 && result.totalClusters === undefined) throw new Failure(`Check failed: ${strerror('EIO')}`)
     const { leaksFixed, corruptionsFixed } = result
     if (leaksFixed > 0 || corruptionsFixed > 0) {
       if (output === 'human' && !quiet) host.out(repairText(result))
