@@ -33,7 +33,7 @@ export async function buildChain(folder: string, random: SeededRandom, depth: nu
     for (let part = 0; part < 2; part++) {
       if (snapshots && part > 0) await mustRun('qemu-img', ['snapshot', '-q', '-c', 'before', chain.file(i)])
       maker.reopened()
-      const session: Session = { layer: i, acts: [], operations: Array.from({ length: 2 + random.below(8) }, () => maker.next()) }
+      const session: Session = { layer: i, acts: [], killed: false, operations: Array.from({ length: 2 + random.below(8) }, () => maker.next()) }
       await (byReference ? writeByReference : writeByUs)(chain, [session], model)
     }
     contents.push(model.bytes.slice())

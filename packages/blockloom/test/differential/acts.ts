@@ -21,6 +21,8 @@ export class ActMaker {
   readonly #taken = new Set<string>()
   readonly #bitmaps = new Set<string>()
   #version: 2 | 3
+  #lazy: boolean
+  #bits: number
   #count = 0
 
   constructor(random: SeededRandom, layer: Layer, index: number, hasBacking: boolean) {
@@ -29,7 +31,14 @@ export class ActMaker {
     this.#count = 100 * index
     this.#hasBacking = hasBacking
     this.#version = layer.version
+    this.#lazy = layer.lazyRefcounts
+    this.#bits = layer.refcountBits
     this.theme = this.#pickTheme()
+  }
+
+  /** Who is killed leaves nothing behind but refcounts that are not up to date. */
+  get mayKill(): boolean {
+    return this.#lazy && this.theme !== 'bitmaps'
   }
 
   /** Bitmaps and snapshots that are there now. */
@@ -54,7 +63,7 @@ export class ActMaker {
     if (this.theme === 'snapshots' && part > 0) acts.push(this.#snapshot())
     if (this.theme === 'bitmaps') acts.push(this.#bitmap())
     if (random.chance(0.12)) acts.push(...this.#amend())
-    if (part > 0 && this.#layer.refcountBits >= 8 && random.chance(0.1)) acts.push({ kind: 'leak' })
+    if (part > 0 && !this.#lazy && this.#layer.refcountBits >= 8 && random.chance(0.1)) acts.push({ kind: 'leak' })
     return acts
   }
 
@@ -93,10 +102,19 @@ export class ActMaker {
     const mayBeOld = !this.#hasBacking && dataFile === 'none' && !extendedL2 && compression === 'zlib' && encryption === 'none' && this.theme === 'plain'
     if (mayBeOld && random.chance(0.5)) {
       this.#version = this.#version === 2 ? 3 : 2
-      return [{ kind: 'amend', options: this.#version === 2 ? { compat: '0.10', lazy_refcounts: 'off', refcount_bits: '16' } : { compat: '1.1' } }]
+      if (this.#version === 3) return [{ kind: 'amend', options: { compat: '1.1' } }]
+      const width = this.#bits === 16 ? {} : { refcount_bits: '16' }
+      this.#lazy = false
+      this.#bits = 16
+      return [{ kind: 'amend', options: { compat: '0.10', lazy_refcounts: 'off', ...width } }]
     }
     if (this.#version === 2) return []
-    return [{ kind: 'amend', options: random.chance(0.5) ? { lazy_refcounts: random.pick(['on', 'off']) } : { refcount_bits: String(random.pick([16, 32, 64])) } }]
+    if (random.chance(0.5)) {
+      this.#bits = random.pick([16, 32, 64])
+      return [{ kind: 'amend', options: { refcount_bits: String(this.#bits) } }]
+    }
+    this.#lazy = random.chance(0.5)
+    return [{ kind: 'amend', options: { lazy_refcounts: this.#lazy ? 'on' : 'off' } }]
   }
 }
 

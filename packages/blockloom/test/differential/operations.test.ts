@@ -51,6 +51,7 @@ describe('the sequences', () => {
       'amend compat', 'amend lazy_refcounts', 'amend refcount_bits', 'bitmap add', 'bitmap clear', 'bitmap disable', 'bitmap enable', 'bitmap remove',
       'leak', 'remove', 'revert', 'take',
     ])
+    expect(sequences.filter(({ sessions }) => sessions.some(({ killed }) => killed)).length).toBeGreaterThan(10)
     expect(seen([...finales])).toEqual(['commit', 'none', 'rebase'])
     expect(randomSequence(BASE_SEED, false)).toEqual(sequences[0])
   })

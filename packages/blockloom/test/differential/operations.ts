@@ -23,6 +23,8 @@ export interface Session {
   /** What is done to the image before. */
   readonly acts: readonly Act[]
   readonly operations: readonly Operation[]
+  /** The writer is killed after a flush. It has lazy refcounts, so the next one has to repair the image. */
+  readonly killed: boolean
 }
 
 /** A backing chain that grows, and what is done to it. Only the top is written. */
@@ -58,16 +60,19 @@ export function randomSequence(seed: number, reference: boolean): Sequence {
       const before = acts.before(part)
       for (const act of before) maker.note(act)
       maker.reopened()
-      sessions.push({ layer: i, acts: before, operations: Array.from({ length: 3 + random.below(Math.floor(36 / parts / depth)) }, () => maker.next()) })
+      const operations = Array.from({ length: 3 + random.below(Math.floor(36 / parts / depth)) }, () => maker.next())
+      sessions.push({ layer: i, acts: before, operations, killed: acts.mayKill && part < parts - 1 && random.chance(0.7) })
     }
     if (layer.encryption !== 'none' || (i >= depth - 2 && (acts.has.snapshots || acts.has.bitmaps))) mayFinish = false
   }
-  return { seed, layers, sessions, finale: mayFinish && random.chance(0.5) ? randomFinale(random, depth) : null }
+  return { seed, layers, sessions, finale: mayFinish && random.chance(0.5) ? randomFinale(random, layers) : null }
 }
 
 /** Snapshots and bitmaps of the layers that it changes would show something else afterwards. */
-function randomFinale(random: SeededRandom, depth: number): Finale {
-  if (random.chance(0.5)) return { kind: 'commit' }
+function randomFinale(random: SeededRandom, layers: readonly Layer[]): Finale {
+  const depth = layers.length
+  // The reference does not grow version 2 over a backing file.
+  if ((depth === 2 || layers[depth - 2]!.version === 3) && random.chance(0.5)) return { kind: 'commit' }
   return { kind: 'rebase', onto: depth > 2 && random.chance(0.6) ? 0 : null }
 }
 

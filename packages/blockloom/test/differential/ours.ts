@@ -1,3 +1,4 @@
+import { readFileSync, writeFileSync } from 'node:fs'
 import type { BlockNode } from '@blockloom/block-core'
 import { RequestFlag } from '@blockloom/block-driver'
 import { createImage, openImage, type DiskImage, type OpenImageOptions } from 'blockloom'
@@ -23,7 +24,7 @@ export function openForWriting(file: string, format: string, more: Partial<OpenI
 
 /** Runs sessions through block nodes. The model follows; reads are checked against it. */
 export async function writeByUs(chain: Chain, sessions: readonly Session[], model: GuestModel): Promise<void> {
-  for (const { layer, operations } of sessions) {
+  for (const { layer, operations, killed } of sessions) {
     model.open(chain.layers[layer]!)
     await using disk = await openForWriting(chain.file(layer), chain.layers[layer]!.format, chain.key(layer))
     for (const operation of operations) {
@@ -37,7 +38,16 @@ export async function writeByUs(chain: Chain, sessions: readonly Session[], mode
         chain.bitmaps[layer]!.apply(operation)
       }
     }
+    if (killed) await forgetClosing(disk, chain.file(layer))
   }
+}
+
+/** Flushes and closes; the file is then as if the process had been killed in between. */
+async function forgetClosing(disk: DiskImage, file: string): Promise<void> {
+  await disk.flush()
+  const flushed = readFileSync(file)
+  await disk.close()
+  writeFileSync(file, flushed)
 }
 
 /** One change through a node. */
@@ -78,18 +88,13 @@ export async function assertWeSeeSnapshot(expected: Uint8Array, image: string, n
   await snapshot.close()
 }
 
-/** Throws unless our check finds an image clean. */
-export async function assertWeFindClean(image: string, more: Partial<OpenImageOptions> = {}): Promise<void> {
-  await using disk = await openImage(image, { format: 'qcow2', implicit: 'allow', noBacking: true, forCheck: true, secrets: SECRETS, ...more })
+/** Throws unless our check finds a layer clean, and we see its bitmaps. */
+export async function assertWeFindClean(chain: Chain, layer: number): Promise<void> {
+  const model = chain.bitmaps[layer]!
+  await using disk = await openImage(chain.file(layer), { format: 'qcow2', implicit: 'allow', noBacking: true, secrets: SECRETS, ...chain.key(layer) })
   const lines: string[] = []
   const { corruptions, leaks, checkErrors } = await disk.node.check!.check({ fix: 'none', report: (line) => void lines.push(line) })
-  if (corruptions + leaks + checkErrors > 0) throw new Error(`Our check of ${image} finds ${corruptions} corruptions, ${leaks} leaks, ${checkErrors} errors\n${lines.slice(0, 40).join('\n')}`)
-}
-
-/** Throws unless we see these bitmaps in a layer. */
-export async function assertWeSeeBitmaps(chain: Chain, layer: number): Promise<void> {
-  const model = chain.bitmaps[layer]!
-  await using disk = await openImage(chain.file(layer), { format: 'qcow2', implicit: 'allow', secrets: SECRETS, ...chain.key(layer) })
+  if (corruptions + leaks + checkErrors > 0) throw new Error(`Our check of layer ${layer} finds ${corruptions} corruptions, ${leaks} leaks, ${checkErrors} errors\n${lines.slice(0, 40).join('\n')}`)
   const names = disk.node.dirtyBitmaps.list.map(({ name }) => name).sort()
   if (names.join() !== [...model.names].sort().join()) throw new Error(`Layer ${layer} has the bitmaps ${names.join()}, not ${model.names.join()}`)
   for (const name of names) await assertDirty(disk, name, model.granularity(name), model.dirty(name))

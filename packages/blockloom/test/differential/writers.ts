@@ -37,7 +37,7 @@ function randomContest(seed: number, reference: boolean): Contest {
     layers.push(layer)
     if (i === depth - 1) break
     const maker = new OperationMaker(random, layer, i > 0, true)
-    before.push({ layer: i, acts: [], operations: Array.from({ length: 8 }, () => maker.next()) })
+    before.push({ layer: i, acts: [], operations: Array.from({ length: 8 }, () => maker.next()), killed: false })
   }
   const top = layers[depth - 1]!
   const pieces = randomPieces(random, top.size)

@@ -184,11 +184,12 @@ describe.each([...corpus.values()].map((sample) => [sample.name, sample] as cons
   const disks = new Map([['top', createMemoryDisk(sample.image)]])
   if (sample.backing !== undefined) disks.set('base', createMemoryDisk(sample.backing))
   if (sample.dataFile !== undefined) disks.set('data', createMemoryDisk(sample.dataFile))
-  const graph = createGraph({ drivers: [qcow2, raw, memoryDriver(disks)] })
+  const graph = createGraph({ drivers: [qcow2, raw, memoryDriver(disks)], secrets: () => new TextEncoder().encode(sample.secret) })
   afterAll(() => graph.close())
   const children = {
     ...(sample.backing === undefined ? {} : { backing: { driver: 'raw', file: { driver: 'memory', name: 'base' } } }),
     ...(sample.dataFile === undefined ? {} : { 'data-file': { driver: 'memory', name: 'data' } }),
+    ...(sample.secret === undefined ? {} : { 'encrypt.key-secret': 'key' }),
   }
   const open = () => graph.openSpec({ driver: 'qcow2', file: { driver: 'memory', name: 'top' }, ...children }, { unmap: true })
 

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { gunzipSync, gzipSync } from 'node:zlib'
 import { oracleAvailable, qemuImg, qemuIo, tempFolder } from '@blockloom/oracle'
+import { createInMemory, optionsOf } from '../harness/create.ts'
+import { openQcow2 } from '../harness/open.ts'
 
 /** A valid image, and the files that it needs. */
 export interface Sample {
@@ -9,6 +11,8 @@ export interface Sample {
   readonly image: Uint8Array
   readonly backing?: Uint8Array
   readonly dataFile?: Uint8Array
+  /** What it is encrypted with, as the secret `key`. */
+  readonly secret?: string
 }
 
 interface Recipe {
@@ -31,6 +35,10 @@ const recipes: Readonly<Record<string, Recipe>> = {
   backing: { options: 'cluster_size=4k', size: '256k', backing: true, steps: [...WRITTEN, ...COMPRESSED] },
   snapshots: { options: 'cluster_size=2k', size: '256k', steps: [...WRITTEN, 'io write -c -P 7 32k 2k', ...SNAPSHOTS] },
   'extended-l2': { options: 'extended_l2=on,cluster_size=16k', size: '1M', backing: true, steps: [...WRITTEN, ...COMPRESSED, ...SNAPSHOTS] },
+  everything: {
+    options: 'extended_l2=on,cluster_size=16k,compression_type=zstd,lazy_refcounts=on,refcount_bits=32', size: '900k', backing: true,
+    steps: [...WRITTEN, 'bitmap --add -g 4k', ...COMPRESSED, ...SNAPSHOTS, 'bitmap --add -g 64k', 'io write -P 6 700k 30k'],
+  },
   'data-file': { options: 'cluster_size=4k', size: '256k', dataFile: true, steps: WRITTEN },
   bitmaps: { options: 'cluster_size=4k', size: '1M', steps: ['bitmap --add -g 4k', 'io write -P 1 0 20k', 'bitmap --add -g 512', 'bitmap --add --disable', 'io write -P 2 500k 6k'] },
   'refcounts-1-bit': { options: 'cluster_size=512,refcount_bits=1', size: '64k', steps: ['io write -P 1 0 20k', 'io write -c -P 2 32k 512', 'io write -z 40k 4k'] },
@@ -61,6 +69,31 @@ function makeCorpus(): Sample[] {
   }
 }
 
+const SECRET = 'sesame'
+/** Not from the reference, which takes seconds to make one and fails on a busy machine. */
+const encrypted: Readonly<Record<string, string>> = {
+  aes: 'encrypt.format=aes,encrypt.key-secret=key,cluster_size=4k',
+  // Opening it takes no time, and the key takes little room.
+  luks: 'encrypt.format=luks,encrypt.key-secret=key,encrypt.iter-time=0,encrypt.cipher-alg=aes-128,encrypt.cipher-mode=cbc,cluster_size=4k',
+}
+
+async function makeEncrypted(): Promise<Sample[]> {
+  return Promise.all(
+    Object.entries(encrypted).map(async ([name, options]) => {
+      const secrets = { key: SECRET }
+      const file = await createInMemory({ ...optionsOf(options), size: 256 * 1024 }, new Map(), secrets)
+      const image = await openQcow2({ file, options: { 'encrypt.key-secret': 'key' }, secrets })
+      await image.writer!.write(0, new Uint8Array(20 * 1024).fill(1), 0)
+      await image.zero!(48 * 1024, 16 * 1024, 0)
+      await image.snapshots!.create!({ name: 'first' })
+      await image.writer!.write(4096, new Uint8Array(9 * 1024).fill(2), 0)
+      await image.writer!.flush('stable')
+      await image.close()
+      return { name, image: file.content.slice(), secret: SECRET }
+    }),
+  )
+}
+
 const GOLDEN = join(import.meta.dirname, 'golden')
 
 /** The samples in the repository, for where the reference tools are absent. */
@@ -75,6 +108,7 @@ export function goldenCorpus(): Sample[] {
       return {
         name,
         image: load(file),
+        ...(name in encrypted ? { secret: SECRET } : {}),
         ...(files.includes(`${name}.base.gz`) ? { backing: load(`${name}.base.gz`) } : {}),
         ...(files.includes(`${name}.data.gz`) ? { dataFile: load(`${name}.data.gz`) } : {}),
       }
@@ -82,22 +116,23 @@ export function goldenCorpus(): Sample[] {
 }
 
 /** Replaces the samples in the repository: `node corpus.ts`. */
-function writeGolden(): void {
+async function writeGolden(): Promise<void> {
   const write = (name: string, bytes: Uint8Array | undefined): void => {
     if (bytes !== undefined) writeFileSync(join(GOLDEN, `${name}.gz`), gzipSync(bytes, { level: 9 }))
   }
-  for (const { name, image, backing, dataFile } of makeCorpus()) {
+  for (const { name, image, backing, dataFile } of [...makeCorpus(), ...(await makeEncrypted())]) {
     write(`${name}.qcow2`, image)
     write(`${name}.base`, backing)
     write(`${name}.data`, dataFile)
   }
 }
 
-/** The samples, fresh from the reference if it is there. */
+/** The samples, fresh from the reference if it is there and can make them. */
 export function corpus(): Sample[] {
-  return oracleAvailable() ? makeCorpus() : goldenCorpus()
+  const golden = goldenCorpus()
+  return oracleAvailable() ? [...makeCorpus(), ...golden.filter(({ secret }) => secret !== undefined)] : golden
 }
 
 const read = (path: string): Uint8Array => new Uint8Array(readFileSync(path))
 
-if (process.argv[1] === import.meta.filename) writeGolden()
+if (process.argv[1] === import.meta.filename) await writeGolden()

@@ -10,7 +10,7 @@ import { mutate } from './mutate.ts'
 import { regionsOf, type Region } from './regions.ts'
 
 /** What is done to mutants. */
-export type Mode = 'read' | 'write'
+export type Mode = 'read' | 'write' | 'repair'
 
 interface Target extends Sample {
   readonly regions: readonly Region[]
@@ -43,7 +43,7 @@ const MIB = 1 << 20
 export async function exercise(targets: readonly Target[], seed: number, mode: Mode): Promise<Outcome> {
   const { target, image, random } = makeMutant(targets, seed)
   const files = new MutantFiles({ image, backing: target.backing, data: target.dataFile })
-  const graph = createGraph({ drivers: [qcow2, raw, mutantDriver(files)] })
+  const graph = createGraph({ drivers: [qcow2, raw, mutantDriver(files)], secrets: () => new TextEncoder().encode(target.secret) })
   let refused = 0
   const attempt = async <T>(work: () => T | Promise<T>): Promise<T | undefined> => {
     try {
@@ -61,16 +61,25 @@ export async function exercise(targets: readonly Target[], seed: number, mode: M
     ...(target.backing !== undefined && random.chance(0.8) ? { backing: { driver: 'raw', file: file('backing') } } : {}),
     ...(target.dataFile !== undefined && random.chance(0.9) ? { 'data-file': file('data') } : {}),
   }
-  const how = { readOnly: mode === 'read', unmap: true, noIo: random.chance(0.05), forCheck: random.chance(0.25) }
-  const node = await attempt(() => graph.openSpec({ driver: 'qcow2', file: file('image'), ...children }, how))
+  const key = target.secret === undefined ? {} : { 'encrypt.key-secret': 'key' }
+  const spec = { driver: 'qcow2', ...key, file: file('image'), ...children }
+  const how = { readOnly: mode === 'read', unmap: true, noIo: mode !== 'repair' && random.chance(0.05), forCheck: mode === 'repair' || random.chance(0.25) }
+  let node = await attempt(() => graph.openSpec(spec, how))
+  const opened = node !== undefined
+  if (node !== undefined && mode === 'repair') {
+    await repair(node, random, attempt)
+    await attempt(() => node!.close())
+    // What is repaired is used.
+    node = await attempt(() => graph.openSpec(spec, { unmap: true }))
+  }
   if (node !== undefined) {
-    if (mode === 'write') await change(node, random, attempt)
+    if (mode !== 'read') await change(node, random, attempt)
     await look(node, random, attempt)
     await attempt(() => node.close())
   }
   await attempt(() => graph.close())
   if (files.allocated > image.length + 96 * MIB) throw new RangeError(`the files take ${files.allocated} bytes`)
-  return { opened: node !== undefined, refused, largestRequest: files.largest }
+  return { opened, refused, largestRequest: files.largest }
 }
 
 type Attempt = <T>(work: () => T | Promise<T>) => Promise<T | undefined>
@@ -102,6 +111,19 @@ async function look(node: BlockNode, random: SeededRandom, attempt: Attempt): Pr
   await node.check?.check({ fix: 'none' })
 }
 
+/** Repairs everything; a check then finds nothing, or what the repair said that it could not do. */
+async function repair(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
+  const { check } = node
+  if (check?.fixes === undefined) return
+  if (random.chance(0.2)) await attempt(() => check.check({ fix: 'leaks' }))
+  const repaired = await attempt(() => check.check({ fix: 'errors' }))
+  if (repaired === undefined) return
+  const lines: string[] = []
+  const { corruptions, leaks, checkErrors } = await check.check({ fix: 'none', report: (line) => void lines.push(line) })
+  if (repaired.corruptions + repaired.checkErrors > 0 || corruptions + leaks + checkErrors === 0) return
+  throw new RangeError(`repaired, but a check finds ${corruptions} corruptions, ${leaks} leaks, ${checkErrors} errors: ${lines.slice(0, 5).join('; ')}`)
+}
+
 async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
   const cluster = node.limits.clusterSize
   const range = (align: number): [number, number] => {
@@ -111,7 +133,7 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
   for (let steps = 2 + random.below(8); steps > 0; steps--) {
     if (node.size === 0) break
     const [offset, bytes] = range(random.pick([1, 512, cluster]))
-    switch (random.below(10)) {
+    switch (random.below(11)) {
       case 0:
         await attempt(() => node.zero(offset, bytes))
         break
@@ -142,6 +164,9 @@ async function change(node: BlockNode, random: SeededRandom, attempt: Attempt): 
       case 7:
         await changeBitmaps(node, random, attempt)
         break
+      case 8:
+        if (random.chance(0.5)) await changeOptions(node, random, attempt)
+        break
       default:
         await Promise.all([attempt(() => node.write(offset, random.bytes(bytes))), attempt(() => node.write(...writeOf(random, range(1))))])
     }
@@ -170,6 +195,21 @@ async function changeSnapshots(node: BlockNode, random: SeededRandom, attempt: A
     else if (known.length > 0 && random.chance(0.5)) await attempt(() => snapshots.remove!(random.pick(known).id))
     else await attempt(() => snapshots.create!({ name: 'new' }))
   })
+}
+
+async function changeOptions(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {
+  switch (random.below(4)) {
+    case 0:
+      await attempt(() => node.makeEmpty?.())
+      break
+    case 1:
+      await attempt(() => node.backingReference?.change?.(random.pick([null, { filename: 'x'.repeat(random.below(1100)), format: 'raw' }])))
+      break
+    default: {
+      const options = random.pick([{ compat: '0.10' }, { compat: '1.1' }, { refcount_bits: random.pick([1, 8, 16, 64]) }, { lazy_refcounts: random.chance(0.5) }, { size: 512 * random.below(3000) }])
+      await attempt(() => node.amend?.amend(options, { progress: () => {} }))
+    }
+  }
 }
 
 async function changeBitmaps(node: BlockNode, random: SeededRandom, attempt: Attempt): Promise<void> {

@@ -5,10 +5,12 @@ import { exercise, targetsOf, type Mode } from './exercise.ts'
 import type { WorkMessage, WorkOrder } from './mutant-worker.ts'
 
 // Valid images with a few changed bytes: whatever is done with them gives a result or a BlockError, in bounded time and
-// memory. A mutant is its number: MUTANT=1234 (read) or MUTANT=w1234 (write) tries that one alone, in this thread.
+// memory. A mutant is its number: MUTANT=1234 (read), MUTANT=w1234 (write) or MUTANT=r1234 (repair) tries that one alone,
+// in this thread.
 
 const READ_MUTANTS = 20_000
 const WRITE_MUTANTS = 4_000
+const REPAIR_MUTANTS = 4_000
 const WORKERS = 2
 /** Nobody answers for so long only in a loop that never waits. */
 const STUCK_MS = 10_000
@@ -115,7 +117,7 @@ const only = process.env['MUTANT']
 
 describe('mutants', () => {
   it.runIf(only !== undefined)('the one that was asked for', async () => {
-    await exercise(targetsOf(samples), Number(only!.replace('w', '')), only!.startsWith('w') ? 'write' : 'read')
+    await exercise(targetsOf(samples), Number(only!.replace(/^[wr]/, '')), only!.startsWith('w') ? 'write' : only!.startsWith('r') ? 'repair' : 'read')
   })
 
   it.runIf(only === undefined)(`${READ_MUTANTS} are read, listed and checked`, { timeout: 300_000 }, async () => {
@@ -124,6 +126,10 @@ describe('mutants', () => {
 
   it.runIf(only === undefined)(`${WRITE_MUTANTS} are written to`, { timeout: 300_000 }, async () => {
     assess(await runAll('write', WRITE_MUTANTS), WRITE_MUTANTS)
+  })
+
+  it.runIf(only === undefined)(`${REPAIR_MUTANTS} are repaired, then written to`, { timeout: 300_000 }, async () => {
+    assess(await runAll('repair', REPAIR_MUTANTS), REPAIR_MUTANTS)
   })
 })
 
@@ -137,7 +143,7 @@ describe('the samples', () => {
 
   it('have all the features', () => {
     const regions = new Set(targetsOf(goldenCorpus()).flatMap((target) => target.regions.map(({ name }) => name)))
-    for (const name of ['header', 'active L1 table', 'active L2 table', 'refcount table', 'refcount block', 'snapshot table', 'snapshot L1 table', 'snapshot L2 table', 'bitmap directory', 'bitmap table', 'compressed data']) {
+    for (const name of ['header', 'active L1 table', 'active L2 table', 'refcount table', 'refcount block', 'snapshot table', 'snapshot L1 table', 'snapshot L2 table', 'bitmap directory', 'bitmap table', 'compressed data', 'LUKS header', 'LUKS key slot']) {
       expect(regions).toContain(name)
     }
   })

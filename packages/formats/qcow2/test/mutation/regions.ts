@@ -48,6 +48,16 @@ export function regionsOf(image: Uint8Array): Region[] {
     const block = refcountBlockOffset(refcounts, i)
     if (block !== 0) add('refcount block', block, Math.min(clusterSize, 48))
   }
+  const { encryption } = extensions
+  if (encryption !== null) {
+    // Not the numbers of iterations, at 164 and in each slot: they may ask for half a minute.
+    add('LUKS header', encryption.offset, 164)
+    add('LUKS header', encryption.offset + 168, 40)
+    for (let slot = 0; slot < 8; slot++) {
+      add('LUKS key slot', encryption.offset + 208 + 48 * slot, 4)
+      add('LUKS key slot', encryption.offset + 216 + 48 * slot, 40)
+    }
+  }
   if (header.snapshotCount > 0) {
     const { entries, consumed } = decodeSnapshotEntries(image.subarray(header.snapshotTableOffset), header.snapshotCount)
     add('snapshot table', header.snapshotTableOffset, consumed)
