@@ -13,7 +13,7 @@ export function describeScenarios(what: string, { scenarios, points }: { readonl
   describe(`the power goes: ${what}`, () => {
     afterAll(() => console.log(`${what}: the power went ${done} times, seeds from ${BASE_SEED * 1000} on`))
 
-    it.each(scenarios.map((scenario, index) => [scenario.title, scenario, BASE_SEED * 1000 + index] as const))('%s', { timeout: 120_000 }, async (_, scenario, seed) => {
+    it.each(scenarios.map((scenario, index) => [scenario.title, scenario, BASE_SEED * 1000 + index] as const))('%s', { timeout: 300_000 }, async (_, scenario, seed) => {
       using disk = new PowerLoss(scenario, seed)
       await disk.run()
       const count = scenario.points ?? points

@@ -79,7 +79,7 @@ const changes: readonly Scenario[] = [
 
 /** All scenarios of a file of tests, and how many crash points each of them gets. */
 export const suites = {
-  guests: { points: 150, scenarios: guests },
-  changes: { points: 150, scenarios: changes },
+  guests: { points: 125, scenarios: guests },
+  changes: { points: 125, scenarios: changes },
   features: { points: 100, scenarios: features },
 } as const

@@ -36,5 +36,5 @@ export const stackScenarios: Readonly<Record<string, StackScenario>> = {
 }
 
 /** Crash points of each scenario, and how many of them the reference looks at. */
-export const STACK_POINTS = 165
-export const REFERENCE_POINTS = 6
+export const STACK_POINTS = 100
+export const REFERENCE_POINTS = 5

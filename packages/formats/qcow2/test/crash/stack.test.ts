@@ -19,7 +19,7 @@ describe.runIf(oracleAvailable())('after a power failure', () => {
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
   const seed = Number(process.env['CRASH_SEED'] ?? 1)
 
-  it.each(Object.entries(stackScenarios))('%s', { timeout: 60_000 }, async (what, scenario) => {
+  it.each(Object.entries(stackScenarios))('%s', { timeout: 120_000 }, async (what, scenario) => {
     const random = new SeededRandom(seed * 1000 + what.length)
     const name = what.replaceAll(/\W+/g, '-')
     const path = join(folder, `${name}.qcow2`)

@@ -35,7 +35,7 @@ export const configurations: readonly Configuration[] = [
   { options: 'cluster_size=16k,extended_l2=on,compression_type=zstd', clusterSize: 16 * KIB, size: 224 * KIB, backing: true },
   { options: 'cluster_size=2k,refcount_bits=4', clusterSize: 2 * KIB, size: 100 * KIB, snapshots: true, plain: true, image: SMALLEST_CACHES },
   { options: 'cluster_size=4k,data_file=data,data_file_raw=on', clusterSize: 4 * KIB, size: 120 * KIB, dataFile: true },
-  { options: 'cluster_size=4k,compression_type=zstd,refcount_bits=32', clusterSize: 4 * KIB, size: 120 * KIB, image: DISCARDS, snapshots: true },
+  { options: 'cluster_size=4k,compression_type=zstd,refcount_bits=32,lazy_refcounts=on', clusterSize: 4 * KIB, size: 120 * KIB, image: DISCARDS, snapshots: true },
   { options: 'cluster_size=2k,compat=0.10', clusterSize: 2 * KIB, size: 90 * KIB, backing: true },
   { options: 'cluster_size=32k,extended_l2=on,data_file=data', clusterSize: 32 * KIB, size: 288 * KIB, dataFile: true, backing: true },
   { options: 'cluster_size=512,refcount_bits=64', clusterSize: 512, size: 60 * KIB, snapshots: true, ballast: 1968 * KIB },

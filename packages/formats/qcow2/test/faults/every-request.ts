@@ -12,7 +12,7 @@ import { randomWorkload } from './workload.ts'
 
 // Random workloads with many requests in flight. Each is done once without faults, which tells how many requests it makes of
 // its files; then once for each of these, in which that request fails (EIO, or ENOSPC for what changes something), and for
-// every fifth of them once more, in which everything that changes something fails from then on. FAULT=seed/request tries
+// every tenth of them once more, in which everything that changes something fails from then on. FAULT=seed/request tries
 // that one alone.
 
 const BASE_SEED = Number(process.env['FAULT_SEED'] ?? 1)
@@ -59,7 +59,7 @@ export function everyRequestFails(half: 0 | 1): void {
     sums.workloads++
     for (let at = 0; at < requests; at++) {
       if (isOnly && at !== onlyRequest) continue
-      for (const lasts of at % 5 === 0 ? [false, true] : [false]) {
+      for (const lasts of at % 10 === 0 ? [false, true] : [false]) {
         const fault: Fault = { at, lasts, full: (seed + at) % 2 === 0 }
         const outcome = await patient(runWorkload(prepared, workload, fault, seed, Math.floor(at / 2) % 2 === 0)).catch((error: unknown) => {
           throw new Error(`FAULT=${seed}/${at}${lasts ? ' and all that follow' : ''} of ${requests}, ${configuration.options}: ${String(error)}`, { cause: error })

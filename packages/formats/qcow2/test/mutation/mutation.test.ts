@@ -10,7 +10,7 @@ import type { WorkMessage, WorkOrder } from './mutant-worker.ts'
 
 const READ_MUTANTS = 20_000
 const WRITE_MUTANTS = 4_000
-const REPAIR_MUTANTS = 4_000
+const REPAIR_MUTANTS = 2_000
 const WORKERS = 2
 /** Nobody answers for so long only in a loop that never waits. */
 const STUCK_MS = 10_000

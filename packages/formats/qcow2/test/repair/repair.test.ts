@@ -220,7 +220,7 @@ describe('repair of an image that is open for writing', () => {
     view(file).setUint32(l2Of(file) + 4, 0x8200)
     const image = await openQcow2({ file })
     await image.writer!.write(0, new Uint8Array(10), 0).catch(() => {})
-    expect(await image.check!.check({ fix: 'errors' })).toMatchObject({ corruptions: 1, corruptionsFixed: 0, checkErrors: 1 })
+    expect(await image.check!.check({ fix: 'errors' })).toMatchObject({ corruptions: 3, corruptionsFixed: 0, checkErrors: 1 })
     await image.close()
     const again = await openQcow2({ file, mode: { forCheck: true } })
     await again.check!.check({ fix: 'errors' })
