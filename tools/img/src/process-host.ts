@@ -1,5 +1,6 @@
+import { fstatSync, statSync } from 'node:fs'
+import { constants, devNull } from 'node:os'
 import { basename } from 'node:path'
-import { constants } from 'node:os'
 import { Interrupted } from './failure.ts'
 import type { Host } from './host.ts'
 
@@ -8,19 +9,44 @@ const SIGNALS = ['SIGINT', 'SIGTERM'] as const
 
 /** The real thing. @public */
 export function processHost(program: string): Host {
-  const { stdout, stderr } = process
-  // Whoever read our output is gone: there is nobody left to tell.
-  for (const stream of [stdout, stderr]) stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  const stdout = onFirstUse(() => process.stdout)
+  const stderr = onFirstUse(() => process.stderr)
   return {
     program: basename(program),
-    columns: stdout.isTTY ? stdout.columns : undefined,
-    out: (text) => void stdout.write(text),
-    err: (text) => void stderr.write(text),
+    get columns() {
+      if (!mayBeTerminal(1)) return undefined
+      const { isTTY, columns } = stdout()
+      return isTTY ? columns : undefined
+    },
+    out: (text) => void stdout().write(text),
+    err: (text) => void stderr().write(text),
     drained: async () => {
-      if (stdout.writableNeedDrain) await new Promise<void>((resolve) => stdout.once('drain', resolve))
+      const stream = stdout()
+      if (stream.writableNeedDrain) await new Promise<void>((resolve) => stream.once('drain', resolve))
     },
     now: () => performance.now(),
     interruptible,
+  }
+}
+
+/** Making a stream takes Node milliseconds, and most commands that succeed print nothing. */
+function onFirstUse<T extends NodeJS.WriteStream>(open: () => T): () => T {
+  let opened: T | undefined
+  return () => {
+    if (opened !== undefined) return opened
+    // Whoever read our output is gone: there is nobody left to tell.
+    opened = open().on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+    return opened
+  }
+}
+
+/** False for files, pipes and the null device. To know for certain takes Node's streams. */
+function mayBeTerminal(fd: number): boolean {
+  try {
+    const stats = fstatSync(fd)
+    return stats.isCharacterDevice() && stats.rdev !== statSync(devNull).rdev
+  } catch {
+    return true
   }
 }
 

@@ -91,6 +91,13 @@ class Copy {
 
   async run(): Promise<void> {
     await this.#makeTargetZero()
+    if (this.#o.onProgress !== undefined) await this.#measure()
+    await this.#crew.run()
+    if (this.#failed !== null) throw this.#failed.error
+  }
+
+  /** How much there is to do: only for those who want to know, because it takes a look at all of the map. */
+  async #measure(): Promise<void> {
     for (let at = 0; at < this.#map.size; ) {
       this.#o.signal?.throwIfAborted()
       const run = await this.#lookUp(at, this.#map.size - at)
@@ -98,8 +105,6 @@ class Copy {
       at += run.bytes
     }
     this.#report(0)
-    await this.#crew.run()
-    if (this.#failed !== null) throw this.#failed.error
   }
 
   /** A target that is no new one: one metadata request may do for all that is copied; what is behind it stays. */

@@ -1,11 +1,11 @@
 /**
  * Compression of clusters, on Node: the host's zlib and zstd, on libuv's threads.
  *
- * How it was chosen (64 KiB clusters of text, two cores, Node 24; microseconds a cluster with 16 calls in flight: wall
- * time / main-thread time): inflate on the main thread 95 / 95; libuv's threads 61 / 20; two worker threads with batches
- * and transfer 58 / 17; the same with shared memory 57 / 14. Worker threads gain too little for the start-up time, the
- * memory and the care at exit that they cost. zstd compression without a limit on calls in flight is slower than on the
- * main thread (900 and 150; with its size told beforehand 340), hence the gate.
+ * How it was chosen (64 KiB clusters of text, two cores, Node 24; microseconds a cluster): Node's streams around zlib take
+ * the main thread 20 a cluster, and the threads half as long again; called directly, 12 and 43 in all, with 4 to 8 calls
+ * in flight. Threads of our own with shared memory and batches are no faster, and take 60 ms each to start. zstd
+ * compression without a limit on calls in flight is slower than on the main thread (900 and 150; with its size told
+ * beforehand 340), hence the gate.
  *
  * @packageDocumentation
  */
@@ -13,10 +13,10 @@ import { BlockError } from '@blockloom/block-driver'
 import { CoSemaphore } from '@blockloom/coroutine-scheduler'
 import { type Codec, type ZlibOptions, type ZstdOptions, damaged, guarded, zlibOptions, zstdLevel } from './codec.ts'
 import { isCompressible } from './compressible.ts'
-import { DecodePool } from './decode-pool.node.ts'
 import { decodeZstd } from './decode-zstd.ts'
 import { hostZlib } from './host-zlib.node.ts'
 import { inflate } from './inflate.ts'
+import { nativeDecoder } from './native-decoder.node.ts'
 import { MAX_WINDOW_LOG } from './zstd-frame.ts'
 
 export type { Codec, ZlibOptions, ZstdOptions } from './codec.ts'
@@ -24,10 +24,10 @@ export type { Codec, ZlibOptions, ZstdOptions } from './codec.ts'
 // One buffer that holds the whole result, and does not look full when it does: saves a second trip to the thread.
 const SPARE = 64
 
-const pool = new DecodePool()
-
 // File I/O shares libuv's threads: one of them stays free for it.
 const gate = new CoSemaphore(Math.max(1, (Number.parseInt(process.env['UV_THREADPOOL_SIZE'] ?? '', 10) || 4) - 1), { name: 'codec threads' })
+// Decoding is over so soon that threads would find nothing to do while the next one is on its way.
+const decodes = new CoSemaphore(8, { name: 'native decoders' })
 
 /**
  * Raw deflate data (RFC 1951) without a zlib header, as in qcow2's compressed clusters.
@@ -46,7 +46,8 @@ export function zlibRaw(options: ZlibOptions = {}): Codec {
     },
     async decompress(from, into) {
       if (into.length === 0) return
-      if (pool.accepts(from, into) && (await pool.decode(false, from, into))) return
+      const native = nativeDecoder()
+      if (native !== null && (await decodes.run(() => native.inflate(from, into)))) return
       // Without the end of the stream it still counts, if it filled the cluster.
       const zlib = hostZlib()
       const how = { windowBits: 15, finishFlush: zlib.constants.Z_SYNC_FLUSH, chunkSize: into.length + SPARE, maxOutputLength: into.length }
@@ -85,7 +86,8 @@ export function zstd(options: ZstdOptions = {}): Codec {
 }
 
 async function decodeFrame(frame: Uint8Array, into: Uint8Array): Promise<Uint8Array> {
-  if (pool.accepts(frame, into) && (await pool.decode(true, frame, into))) return into
+  const native = nativeDecoder()
+  if (native?.hasZstd === true && (await decodes.run(() => native.zstd(frame, into)))) return into
   const zlib = hostZlib()
   const how = { params: { [zlib.constants.ZSTD_d_windowLogMax]: MAX_WINDOW_LOG }, chunkSize: into.length + SPARE, maxOutputLength: into.length }
   try {

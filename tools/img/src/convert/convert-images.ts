@@ -164,10 +164,7 @@ async function copyTo(host: Host, sources: readonly DiskImage[], image: DiskImag
         outOfOrder: conversion.outOfOrder,
         rateLimit: conversion.rateLimit,
         ...(conversion.salvage ? { onUnreadable: unreadable(host) } : {}),
-        onProgress: (now) => {
-          last = now
-          progress.update(now.done, now.total)
-        },
+        ...(style === 'none' ? {} : { onProgress: (now) => progress.update((last = now).done, now.total) }),
         signal,
       })
       progress.update(last.total, last.total)

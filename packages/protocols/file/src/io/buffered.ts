@@ -4,6 +4,7 @@ import type { Libc } from '../native/libc.ts'
 import { isMissing } from '../native/libc.ts'
 import type { HostIo } from './host-io.ts'
 import { DONE } from './host-io.ts'
+import { HoleFiller } from './hole-filler.ts'
 import { Pacer, READ_PACE, WRITE_PACE } from './pacer.ts'
 import { readFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
@@ -31,6 +32,8 @@ export class BufferedIo implements HostIo {
   readonly #libc: Libc | null
   readonly #budget = new TurnBudget()
   readonly #lane = new WriteLane(1)
+  /** Not before the first write: files that are only read do without. */
+  #filler: HoleFiller | null | undefined
   readonly #reads: Pacer
   readonly #writes: Pacer
   #nowait: boolean
@@ -62,11 +65,17 @@ export class BufferedIo implements HostIo {
     if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.write(offset, from))
     let done = 0
     try {
-      done = this.#writes.attempt(() => fs.writeSync(this.#fd, from, 0, from.length, offset)) ?? 0
+      done = this.#writes.attempt(() => this.#writeNow(offset, from)) ?? 0
     } catch {
       // A thread meets the same error and reports it.
     }
     return done === from.length ? DONE : this.#lane.run(() => writeFully(this.#fd, offset, from, done))
+  }
+
+  #writeNow(offset: number, from: Uint8Array): number {
+    if (this.#filler === undefined) this.#filler = HoleFiller.for(this.#fd, this.#libc)
+    this.#filler?.before(offset, from.length)
+    return fs.writeSync(this.#fd, from, 0, from.length, offset)
   }
 
   /** Bytes that are in `into` now. */

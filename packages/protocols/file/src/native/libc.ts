@@ -22,6 +22,8 @@ export interface Libc {
   testLock(fd: number, byte: number): number
   /** ioctl(2) with a buffer that the host reads or fills. */
   ioctl(fd: number, request: number, argument: Uint8Array): number
+  /** f_type of fstatfs(2). */
+  fileSystemType(fd: number): number
   /** Where a buffer lies in memory, modulo 1 MiB. */
   address(buffer: Uint8Array): number
 }
@@ -72,6 +74,7 @@ function bind(koffi: Koffi): Libc {
   const lseek = libc.func('int64 lseek(int, int64, int)') as Call
   const fallocate = libc.func('int fallocate(int, int, int64, int64)')
   const fcntl = libc.func('int fcntl(int, int, ...)') as Call
+  const fstatfs = libc.func('int fstatfs(int, void *)') as Call
   const ioctl = libc.func('int ioctl(int, unsigned long, ...)') as Call
   const result = (value: number): number => (value < 0 ? -koffi.errno() : value)
 
@@ -118,6 +121,12 @@ function bind(koffi: Koffi): Libc {
       return answer < 0 ? answer : flock.getInt16(0, true) === F_UNLCK ? 0 : 1
     },
     ioctl: (fd, request, argument) => result(ioctl(fd, request, 'void *', argument)),
+    fileSystemType: (fd) => {
+      // struct statfs has 120 bytes where `long` has 8, and begins with `long f_type`.
+      const answer = new Uint8Array(256)
+      const failure = result(fstatfs(fd, answer))
+      return failure < 0 ? failure : new DataView(answer.buffer).getUint32(0, true)
+    },
     address: (buffer) => Number(koffi.address(buffer) % 1048576n),
   }
 }
