@@ -1,26 +1,7 @@
 import { isBlockError } from '@blockloom/block-driver'
 import { Getopt } from './args/getopt.ts'
-import type { Command } from './command.ts'
 import { Answer, Failure, UsageError } from './failure.ts'
 import { report, type Host } from './host.ts'
-
-/** Commands by name; each is loaded when it is asked for, so that the others cost nothing. */
-const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  amend: async () => (await import('./commands/amend.ts')).amend,
-  bench: async () => (await import('./commands/bench.ts')).bench,
-  bitmap: async () => (await import('./commands/bitmap.ts')).bitmap,
-  check: async () => (await import('./commands/check.ts')).check,
-  commit: async () => (await import('./commands/commit.ts')).commit,
-  compare: async () => (await import('./commands/compare.ts')).compare,
-  convert: async () => (await import('./commands/convert.ts')).convert,
-  create: async () => (await import('./commands/create.ts')).create,
-  info: async () => (await import('./commands/info.ts')).info,
-  map: async () => (await import('./commands/map.ts')).map,
-  measure: async () => (await import('./commands/measure.ts')).measure,
-  rebase: async () => (await import('./commands/rebase.ts')).rebase,
-  resize: async () => (await import('./commands/resize.ts')).resize,
-  snapshot: async () => (await import('./commands/snapshot.ts')).snapshot,
-}
 
 const STANDARD_OPTIONS = [
   { name: 'help', short: 'h', long: 'help' },
@@ -49,9 +30,9 @@ async function dispatch(host: Host, args: readonly string[]): Promise<number> {
   }
   const [name, ...rest] = getopt.operands
   if (name === undefined) throw new UsageError('Not enough arguments')
+  const { COMMANDS } = await import('./commands.ts')
   if (!Object.hasOwn(COMMANDS, name)) throw new UsageError(`Command not found: ${name}`)
-  const command = await COMMANDS[name]!()
-  return command.run(host, rest)
+  return COMMANDS[name]!.run(host, rest)
 }
 
 function explain(host: Host, error: unknown): number {
