@@ -1,7 +1,7 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 
 /** More than any benchmark writes. */
-const MIB = 1100
+const MIB = 3300
 
 /**
  * Writes a file and removes it. A virtual machine may have to get free memory back from its host, which costs whoever

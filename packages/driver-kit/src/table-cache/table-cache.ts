@@ -314,6 +314,8 @@ export class TableCache {
       if (this.#evictable(entry) && (entry.unseen & UNSEEN.BY_EVICTION) === 0) {
         this.#entries.delete(offset)
         this.#evictions++
+        // Nobody may look at it any more: its memory is needed now, not when the collector comes.
+        entry.bytes.buffer.transfer(0)
         return true
       }
       entry.unseen &= ~UNSEEN.BY_EVICTION

@@ -12,7 +12,8 @@ export const UNSEEN = { BY_EVICTION: 1, BY_CLEANING: 2, BY_ALL: 3 } as const
 export class TableEntry {
   /** Where it lies in the child. */
   readonly offset: number
-  readonly bytes: Uint8Array
+  /** Empty once the cache has let go of it. */
+  readonly bytes: Uint8Array<ArrayBuffer>
   /** A view of exactly `bytes`, for big- and little-endian fields. */
   readonly view: DataView
   /** Holders that must not lose it. @internal */
@@ -28,7 +29,7 @@ export class TableEntry {
   /** Dropped from the cache while somebody held it: it must not be written any more. @internal */
   dropped = false
 
-  constructor(offset: number, bytes: Uint8Array) {
+  constructor(offset: number, bytes: Uint8Array<ArrayBuffer>) {
     this.offset = offset
     this.bytes = bytes
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
