@@ -7,6 +7,7 @@ import { l1Hi, l1Lo, l1TableOffset } from './on-disk/l1.ts'
 import { compressedLength, compressedOffset } from './on-disk/l2-compressed.ts'
 import { classifyCluster, isUsableClusterOffset, l2Copied, l2HostOffset, setL2Halves, withCopied } from './on-disk/l2.ts'
 import type { RefcountDeltas } from './refcount-deltas.ts'
+import type { Geometry } from './units.ts'
 
 /** An L2 table that is in use, as it is on disk. @internal */
 export interface L2Table {
@@ -65,7 +66,7 @@ export async function addReferences(image: Qcow2Image, deltas: RefcountDeltas, t
     switch (classifyCluster(context, hi, lo)) {
       case 'normal':
       case 'zero-alloc': {
-        const cluster = hostCluster(image, table, i, hi, lo)
+        const cluster = hostCluster(image, geometry, table, i, hi, lo)
         while (!deltas.tryAdd(cluster, by)) await deltas.load(cluster)
         break
       }
@@ -115,9 +116,10 @@ export async function renewCopied(image: Qcow2Image, deltas: RefcountDeltas, tab
     const lo = view.getUint32(at + 4)
     const kind = classifyCluster(context, hi, lo)
     if (kind !== 'normal' && kind !== 'zero-alloc') continue
-    const cluster = hostCluster(image, table, i, hi, lo)
-    while (deltas.get(cluster) === undefined) await deltas.load(cluster)
-    const copied = deltas.get(cluster) === 1
+    const cluster = hostCluster(image, geometry, table, i, hi, lo)
+    const known = deltas.get(cluster)
+    if (known === undefined) await deltas.load(cluster)
+    const copied = (known ?? deltas.get(cluster)) === 1
     if (copied === l2Copied(hi)) continue
     setL2Halves(geometry, view, i, withCopied(hi, copied), lo)
     changed = true
@@ -125,10 +127,10 @@ export async function renewCopied(image: Qcow2Image, deltas: RefcountDeltas, tab
   return changed
 }
 
-function hostCluster(image: Qcow2Image, table: L2Table, index: number, hi: number, lo: number): number {
+function hostCluster(image: Qcow2Image, geometry: Geometry, table: L2Table, index: number, hi: number, lo: number): number {
   const offset = l2HostOffset(hi, lo)
-  if (!isUsableClusterOffset(image.geometry, offset)) {
+  if (!isUsableClusterOffset(geometry, offset)) {
     throw image.corruption.found(`Cluster allocation offset ${hex(offset)} unaligned (L2 offset: ${hex(table.offset)}, L2 index: ${hex(index)})`)
   }
-  return offset / image.clusterSize
+  return offset / geometry.clusterSize
 }

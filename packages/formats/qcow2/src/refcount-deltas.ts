@@ -1,5 +1,6 @@
 import { BlockError } from '@blockloom/block-driver'
 import { viewOf } from './on-disk/integers.ts'
+import type { RefcountCodec } from './on-disk/refcount.ts'
 import type { Qcow2Writer } from './writer.ts'
 
 /** Neighbouring host clusters. @internal */
@@ -30,6 +31,7 @@ const SLICE = 4096
  */
 export class RefcountDeltas {
   readonly #writer: Qcow2Writer
+  readonly #codec: RefcountCodec
   readonly #entries: number
   readonly #slice: number
   readonly #blocks = new Map<number, BlockDeltas>()
@@ -39,6 +41,7 @@ export class RefcountDeltas {
 
   constructor(writer: Qcow2Writer) {
     this.#writer = writer
+    this.#codec = writer.refcounts.codec
     this.#entries = writer.image.geometry.refcountBlockEntries
     this.#slice = Math.min(SLICE, this.#entries)
   }
@@ -67,7 +70,7 @@ export class RefcountDeltas {
     if (block === undefined) return undefined
     const inBlock = cluster - block.index * this.#entries
     const slice = Math.floor(inBlock / this.#slice)
-    return this.#writer.refcounts.codec.get(block.counts, inBlock) + (block.slices[slice]?.[inBlock - slice * this.#slice] ?? 0)
+    return this.#codec.get(block.counts, inBlock) + (block.slices[slice]?.[inBlock - slice * this.#slice] ?? 0)
   }
 
   /** Reads the block that counts `cluster`. */
@@ -93,9 +96,8 @@ export class RefcountDeltas {
    *   was not counted
    */
   verify(): void {
-    const { codec } = this.#writer.refcounts
+    const codec = this.#codec
     this.#each((cluster, delta, old) => {
-      if (delta === 0) return
       if (old === 0 || old + delta < 0) throw this.#uncounted(cluster)
       if (old + delta > codec.max) {
         throw new BlockError('unsupported', `Refcounts of ${codec.bits} bits are too small: cluster ${cluster} would have ${old + delta} references`, { errno: 'EINVAL', detail: { field: 'refcount_order' } })
@@ -131,7 +133,7 @@ export class RefcountDeltas {
   freed(): ClusterRun[] {
     const runs: { first: number; count: number }[] = []
     this.#each((cluster, delta, old) => {
-      if (delta === 0 || old + delta !== 0) return
+      if (old + delta !== 0) return
       const last = runs.at(-1)
       if (last !== undefined && last.first + last.count === cluster) last.count++
       else runs.push({ first: cluster, count: 1 })
@@ -139,13 +141,17 @@ export class RefcountDeltas {
     return runs
   }
 
+  /** Visits the clusters whose refcounts change. */
   #each(visit: (cluster: number, delta: number, old: number) => void): void {
-    const { codec } = this.#writer.refcounts
+    const codec = this.#codec
     for (const { index, counts, slices } of this.#blocks.values()) {
       for (const [slice, deltas] of slices.entries()) {
         if (deltas === undefined) continue
         const first = slice * this.#slice
-        for (let i = 0; i < deltas.length; i++) visit(index * this.#entries + first + i, deltas[i]!, codec.get(counts, first + i))
+        for (let i = 0; i < deltas.length; i++) {
+          const delta = deltas[i]!
+          if (delta !== 0) visit(index * this.#entries + first + i, delta, codec.get(counts, first + i))
+        }
       }
     }
   }
