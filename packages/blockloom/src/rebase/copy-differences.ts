@@ -18,10 +18,10 @@ export interface CopyDifferences {
 }
 
 /** Longest piece that is compared at once. */
-const PIECE = 2 << 20
+const PIECE = 1 << 20
 
 /** Pieces in flight; each takes two buffers. */
-const PARALLEL = 3
+const PARALLEL = 2
 
 /** A unit for formats that say nothing about theirs. */
 const DEFAULT_UNIT = 4096
