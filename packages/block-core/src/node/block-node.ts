@@ -167,10 +167,15 @@ export class BlockNode {
    *
    * @throws BlockError `range` if the request is not inside the image
    */
-  async read(offset: number, into: Uint8Array): Promise<void> {
-    this.#checkRange(offset, into.length)
-    if (this.drains.active) await this.drains.resumed()
-    return this.requests.read(offset, into, 0)
+  read(offset: number, into: Uint8Array): Promise<void> {
+    try {
+      this.#checkRange(offset, into.length)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    // The request's own promise: another one around it would cost as much as all the rest here.
+    if (!this.drains.active) return this.requests.read(offset, into, 0)
+    return this.drains.resumed().then(() => this.requests.read(offset, into, 0))
   }
 
   /**
@@ -179,10 +184,14 @@ export class BlockNode {
    *
    * @param flags - mask of `RequestFlag`
    */
-  async write(offset: number, from: Uint8Array, flags = 0): Promise<void> {
-    this.#checkWrite(offset, from.length)
-    if (this.drains.active) await this.drains.resumed()
-    return this.requests.write(offset, from, flags)
+  write(offset: number, from: Uint8Array, flags = 0): Promise<void> {
+    try {
+      this.#checkWrite(offset, from.length)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    if (!this.drains.active) return this.requests.write(offset, from, flags)
+    return this.drains.resumed().then(() => this.requests.write(offset, from, flags))
   }
 
   /** Makes a range read as zeroes, by metadata where the format can; with `MAY_UNMAP` the space may be freed. */

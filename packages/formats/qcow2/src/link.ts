@@ -19,6 +19,7 @@ export function dropEntry(writer: Qcow2Writer, slice: TableEntry, index: number,
   const { geometry, context, clusterSize, compressed, externalData } = writer.image
   const hi = slice.view.getUint32(index * geometry.l2EntrySize)
   const lo = slice.view.getUint32(index * geometry.l2EntrySize + 4)
+  if (hi === 0 && lo === 0) return
   switch (classifyCluster(context, hi, lo)) {
     case 'normal':
     case 'zero-alloc':

@@ -105,11 +105,16 @@ export class WritePlanner {
   /** Classifies one cluster from `at` on; returns where the part that is alike ends. */
   #classify(slice: TableEntry, inSlice: number, cluster: number, at: number): number {
     const { mapper, context, geometry, externalData } = this.#image
-    mapper.assertValid(slice, inSlice, cluster)
     const hi = slice.view.getUint32(inSlice * geometry.l2EntrySize)
     const lo = slice.view.getUint32(inSlice * geometry.l2EntrySize + 4)
     const clusterSize = this.#clusterSize
     const clusterEnd = (cluster + 1) * clusterSize
+    if (hi === 0 && lo === 0 && !geometry.extendedL2) {
+      // Nothing is there, and nothing can be wrong with it: new images are made of this.
+      this.#entryKind = 'allocate'
+      return clusterEnd
+    }
+    mapper.assertValid(slice, inSlice, cluster)
     const kind = classifyCluster(context, hi, lo)
     this.#entryKind = 'allocate'
     // What is in a data file is always ours alone.

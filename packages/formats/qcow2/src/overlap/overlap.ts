@@ -42,6 +42,8 @@ export class Overlap {
   readonly #protected: number
   /** Masks of what is in a cluster, by cluster index: refcount blocks, active and inactive L2 tables. */
   readonly #tables = new Map<number, number>()
+  /** None of them is in this cluster, or behind it. */
+  #tablesEnd = 0
   /** Structures that are in one piece: from, to and bit of each. */
   #places = new Float64Array(0)
   #inactiveL1 = new ByteRanges([])
@@ -147,7 +149,7 @@ export class Overlap {
     for (let i = 0; i < places.length; i += 3) if (from < places[i + 1]! && places[i]! < to) mask |= places[i + 2]!
     if (this.#inactiveL1.list.length > 0 && this.#inactiveL1.touches(from, to)) mask |= STRUCTURE.inactiveL1
     if (this.#bitmapTables.list.length > 0 && this.#bitmapTables.touches(from, to)) mask |= STRUCTURE.bitmapTable
-    for (let i = 0; i < count; i++) mask |= this.#tables.get(first + i) ?? 0
+    if (first < this.#tablesEnd) for (let i = 0; i < count; i++) mask |= this.#tables.get(first + i) ?? 0
     return mask
   }
 
@@ -195,6 +197,7 @@ export class Overlap {
   }
 
   #mark(cluster: number, bit: number): void {
+    if (cluster >= this.#tablesEnd) this.#tablesEnd = cluster + 1
     this.#tables.set(cluster, (this.#tables.get(cluster) ?? 0) | bit)
   }
 

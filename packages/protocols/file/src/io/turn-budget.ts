@@ -1,5 +1,5 @@
 /** Requests of no length that may complete in one turn of the event loop. */
-const UNITS = 128
+const UNITS = 256
 /** A request costs one more unit for each of these bytes. */
 const BYTES_PER_UNIT = 16384
 
