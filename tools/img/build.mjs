@@ -1,5 +1,6 @@
-// Bundles the tool for a fast start: one file per command, loaded on demand. Types and the library come from tsc.
-import { rmSync } from 'node:fs'
+// Bundles the tool for a fast start: a launcher, and one script with everything. Types and the library come from tsc.
+import { createHash } from 'node:crypto'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { build } from 'esbuild'
 
 /**
@@ -14,21 +15,37 @@ const builtins = {
   },
 }
 
-rmSync('dist/bin', { recursive: true, force: true })
-await build({
-  entryPoints: { 'blockloom-img': 'src/main.ts' },
-  outdir: 'dist/bin',
-  outExtension: { '.js': '.mjs' },
+const common = {
   bundle: true,
-  splitting: true,
-  format: 'esm',
+  write: false,
   platform: 'node',
   target: 'node22.15',
   minify: true,
+  // Every character is one byte: V8 reads it without decoding.
+  charset: 'ascii',
   legalComments: 'none',
+  plugins: [builtins],
+  logLevel: 'warning',
+}
+
+async function bundle(options) {
+  const { outputFiles } = await build({ ...common, ...options })
+  return outputFiles[0].text
+}
+
+const script = await bundle({
+  entryPoints: ['src/start.ts'],
+  format: 'cjs',
   // Native: has to be found where it is installed.
   external: ['koffi'],
-  plugins: [builtins],
-  chunkNames: '[name]-[hash]',
-  logLevel: 'warning',
+  define: { 'import.meta.url': '__url' },
+  banner: { js: '(function(exports,require,module,__filename,__dirname,__url){' },
+  footer: { js: '})' },
 })
+const name = `blockloom-img-${createHash('sha256').update(script).digest('hex').slice(0, 16)}.cjs`
+const launcher = await bundle({ entryPoints: ['src/launcher.ts'], format: 'esm', define: { BUNDLE: JSON.stringify(name) } })
+
+rmSync('dist/bin', { recursive: true, force: true })
+mkdirSync('dist/bin', { recursive: true })
+writeFileSync(`dist/bin/${name}`, script)
+writeFileSync('dist/bin/blockloom-img.mjs', launcher, { mode: 0o755 })

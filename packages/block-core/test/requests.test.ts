@@ -1,5 +1,5 @@
 import { createGraph, type BlockNode } from '@blockloom/block-core'
-import { isBlockError, RequestFlag, type BlockError, type Limits } from '@blockloom/block-driver'
+import { BlockError, defineDriver, DONE, isBlockError, limits, RequestFlag, type Limits } from '@blockloom/block-driver'
 import { describe, expect, test } from 'vitest'
 import { diskDriver, TestDisk } from './drivers.ts'
 
@@ -210,5 +210,64 @@ describe('zero detection, notifiers, drain, resize', () => {
     expect((await failure(node.read(0, new Uint8Array(11)))).code).toBe('range')
     expect((await failure(node.resize(100, { preallocation: 'full' }))).message).toBe('Unsupported preallocation mode: full')
     expect((await failure(node.resize(2 ** 53))).errno).toBe('EFBIG')
+  })
+})
+
+describe('a driver that is done in the same turn', () => {
+  const quick = (fail: { read?: boolean; write?: boolean } = {}, flushed: () => void = () => {}) =>
+    defineDriver({
+      name: 'quick',
+      kind: 'protocol',
+      summary: 'returns DONE',
+      options: {},
+      open: async () => ({
+        limits: limits(),
+        size: () => 4096,
+        read: (_offset, into) => {
+          if (fail.read) throw new BlockError('io', 'cannot read')
+          into.fill(7)
+          return DONE
+        },
+        writer: {
+          write: () => {
+            if (fail.write) throw new BlockError('io', 'cannot write')
+            return DONE
+          },
+          flush: async () => flushed(),
+        },
+        extents: (_offset, bytes) => ({ kind: 'data', bytes }),
+        close: async () => {},
+      }),
+    })
+
+  test('has its requests done in that turn, and counted as any other', async () => {
+    await using graph = createGraph({ drivers: [quick()] })
+    const node = await graph.openSpec({ driver: 'quick' })
+    const bitmap = node.dirtyBitmaps.add({ name: 'b', granularity: 512 })
+    const into = new Uint8Array(16)
+    const reading = node.read(0, into)
+    expect(into).toEqual(new Uint8Array(16).fill(7))
+    expect(reading).toBe(DONE)
+    expect(node.write(512, into)).toBe(DONE)
+    expect(bitmap.count).toBe(512)
+    expect(node.status(0, 4096)).toMatchObject({ data: true, bytes: 4096 })
+    await node.drained(async () => {})
+  })
+
+  test('that throws fails the request, and nothing stays in flight', async () => {
+    await using graph = createGraph({ drivers: [quick({ read: true, write: true })] })
+    const node = await graph.openSpec({ driver: 'quick' })
+    expect((await failure(node.read(0, new Uint8Array(1)))).message).toBe('cannot read')
+    expect((await failure(node.write(0, new Uint8Array(1)))).message).toBe('cannot write')
+    await node.drained(async () => {})
+  })
+
+  test('still has writes flushed that ask for it', async () => {
+    let flushes = 0
+    const counting = quick({}, () => void flushes++)
+    await using graph = createGraph({ drivers: [counting] })
+    const node = await graph.openSpec({ driver: 'quick' })
+    await node.write(0, new Uint8Array(512), RequestFlag.FUA)
+    expect(flushes).toBe(1)
   })
 })

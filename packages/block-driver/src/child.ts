@@ -31,7 +31,7 @@ export interface ChildHandle {
   /** `stable`: everything acknowledged before is on stable storage afterwards. */
   flush(scope: FlushScope): Promise<void>
   /** What is known about a range; the whole chain below is not asked. */
-  extents(offset: number, bytes: number): Promise<Extent>
+  extents(offset: number, bytes: number): Extent | Promise<Extent>
   resize(size: number, options?: ResizeOptions): Promise<void>
   /** Space really used on the host, or `undefined` if not known. */
   allocatedSize(): Promise<number | undefined>

@@ -27,13 +27,13 @@ export interface Instance<O = unknown> {
   readonly limits: Limits
   /** Bytes, 0 … MAX_IMAGE_SIZE. A number (no promise) on every instance whose length does not change by itself. */
   size(): number | Promise<number>
-  /** Fills all of `into`. Short reads do not exist: fewer bytes in the file are zeroes. */
+  /** Fills all of `into`. Short reads do not exist: fewer bytes in the file are zeroes. `DONE` itself if it is done already. */
   read(offset: number, into: Uint8Array, flags: number): Promise<void>
   /** Frees everything. The core has flushed and drained; children are closed by the core afterwards. */
   close(): Promise<void>
 
-  /** Absent: everything is data. */
-  readonly extents?: (offset: number, bytes: number) => Promise<Extent>
+  /** Absent: everything is data. No promise if it is known already. */
+  readonly extents?: (offset: number, bytes: number) => Extent | Promise<Extent>
   readonly writer?: WriteFacet
   /** Makes a range read as zeroes by metadata. Reaches the driver aligned to `limits.zeroAlignment`. */
   readonly zero?: (offset: number, bytes: number, flags: number) => Promise<Attempt>

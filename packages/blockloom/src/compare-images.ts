@@ -1,4 +1,5 @@
 import type { BlockNode, BlockStatus } from '@blockloom/block-core'
+import { DONE } from '@blockloom/block-driver'
 import { equalRange } from './compare/equal-range.ts'
 import { alignedBuffer } from './pieces/aligned-buffer.ts'
 
@@ -26,11 +27,13 @@ export type CompareResult =
 /** Longest piece that progress counts. */
 const PIECE = 2 << 20
 
-/** Longest part of it that is read at once: a little more than the processor's nearer cache holds, but half the steps. */
-const PART = 1 << 20
+/** Longest part of it that is read at once: of two images, the processor's nearer cache holds both. */
+const PART = 512 * 1024
 
-/** Pieces in flight; each takes two buffers. */
-const PARALLEL = 2
+/** Pieces in flight, at most; each takes two buffers. */
+const PARALLEL = 4
+/** Turns of the event loop that a piece of what the host has in memory may take. */
+const QUICK = 2
 
 const SECTOR = 512
 
@@ -121,6 +124,11 @@ class Pieces {
   readonly #report: (done: number) => void
   readonly #queue: Piece[] = []
   readonly #buffers: Uint8Array[] = []
+  /**
+   * How many are in flight now. While everything is in the host's memory, one is enough, and its buffers stay in the
+   * processor's cache; there is one more whenever something had to be waited for.
+   */
+  #parallel = 1
   #difference: Difference | null = null
 
   constructor(report: (done: number) => void) {
@@ -133,7 +141,7 @@ class Pieces {
 
   /** Compares two nodes, or one with zeroes, or (none) counts the piece as equal. */
   async add(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<void> {
-    while (this.#queue.length >= PARALLEL) await this.#takeOne()
+    while (this.#queue.length >= this.#parallel) await this.#takeOne()
     if (this.found) return
     const result = nodes.length === 0 ? Promise.resolve(null) : this.#compare(offset, bytes, nodes)
     // A failure is thrown when its turn comes.
@@ -153,6 +161,7 @@ class Pieces {
 
   async #takeOne(): Promise<void> {
     const piece = this.#queue[0]!
+    if (this.#parallel < PARALLEL && !(await isQuick(piece.result))) this.#parallel++
     const offset = await piece.result
     this.#queue.shift()
     if (this.#difference !== null) return
@@ -165,14 +174,30 @@ class Pieces {
     const buffers = nodes.map(() => this.#buffers.pop() ?? alignedBuffer(PART))
     for (let done = 0; done < bytes; done += PART) {
       const parts = bytes - done < PART ? buffers.map((buffer) => buffer.subarray(0, bytes - done)) : buffers
-      const reads = await Promise.allSettled(nodes.map((node, i) => node.read(offset + done, parts[i]!)))
-      for (const read of reads) if (read.status === 'rejected') throw read.reason
+      const reads = nodes.map((node, i) => node.read(offset + done, parts[i]!))
+      // What is done at once is not waited for.
+      if (reads.some((read) => read !== DONE)) {
+        for (const read of await Promise.allSettled(reads)) if (read.status === 'rejected') throw read.reason
+      }
       const at = firstDifference(parts[0]!, parts[1] ?? null)
       if (at !== null) return offset + done + at
     }
     this.#buffers.push(...buffers)
     return null
   }
+}
+
+/** It has ended within a few turns of the event loop. */
+async function isQuick(result: Promise<unknown>): Promise<boolean> {
+  let ended = false
+  const end = (): void => void (ended = true)
+  result.then(end, end)
+  for (let turn = 0; turn <= QUICK; turn++) {
+    await Promise.resolve()
+    if (ended) return true
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  return ended
 }
 
 /** Offset of the first sector that differs, or null; null for `b` stands for zeroes. */

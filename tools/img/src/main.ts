@@ -1,6 +1,4 @@
 #!/usr/bin/env node
-import module from 'node:module'
+import { start } from './start.ts'
 
-// Before anything else is loaded: compiled code is kept for the next time. Older versions of Node do not have it.
-module.enableCompileCache?.()
-await import('./start.ts')
+await start()

@@ -1,5 +1,8 @@
 import { processHost } from './process-host.ts'
 import { run } from './run.ts'
 
-// Not exit(): what was written to a pipe may still be on its way.
-process.exitCode = await run(processHost(process.argv[1] ?? 'blockloom-img'), process.argv.slice(2))
+/** Runs the process's command line, and sets its exit code. @internal */
+export async function start(): Promise<void> {
+  // Not exit(): what was written to a pipe may still be on its way.
+  process.exitCode = await run(processHost(process.argv[1] ?? 'blockloom-img'), process.argv.slice(2))
+}

@@ -228,14 +228,18 @@ export class BlockNode {
   }
 
   /**
-   * What the whole backing chain says about a range.
+   * What the whole backing chain says about a range; no promise if it is known already.
    *
    * @param base - leave out this node and what is below it
    */
-  async status(offset: number, bytes: number, base: BlockNode | null = null): Promise<BlockStatus> {
-    this.#checkRange(offset, bytes)
-    if (bytes === 0) throw new BlockError('range', 'The status of an empty range is not defined')
-    return blockStatus(this, offset, bytes, base)
+  status(offset: number, bytes: number, base: BlockNode | null = null): BlockStatus | Promise<BlockStatus> {
+    try {
+      this.#checkRange(offset, bytes)
+      if (bytes === 0) throw new BlockError('range', 'The status of an empty range is not defined')
+      return blockStatus(this, offset, bytes, base)
+    } catch (error) {
+      return Promise.reject(error)
+    }
   }
 
   /** Changes the size in bytes. */

@@ -121,7 +121,7 @@ export class Link implements ChildHandle, Use {
     return this.#target.requests.flush(scope)
   }
 
-  extents(offset: number, bytes: number): Promise<Extent> {
+  extents(offset: number, bytes: number): Extent | Promise<Extent> {
     return this.#target.requests.extents(offset, bytes)
   }
 

@@ -16,7 +16,7 @@ export interface Plan {
   readonly flush: ((scope: FlushScope) => Promise<void>) | null
   readonly zero: ((offset: number, bytes: number, flags: number) => Promise<Attempt>) | null
   readonly discard: ((offset: number, bytes: number) => Promise<Attempt>) | null
-  readonly extents: ((offset: number, bytes: number) => Promise<Extent>) | null
+  readonly extents: ((offset: number, bytes: number) => Extent | Promise<Extent>) | null
   readonly resize: ResizeFacet | null
   readonly compress: CompressFacet | null
   readonly size: () => number | Promise<number>

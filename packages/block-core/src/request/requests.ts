@@ -1,4 +1,4 @@
-import { BlockError, MAX_IMAGE_SIZE, RequestFlag, type Extent, type FlushScope, type ResizeOptions } from '@blockloom/block-driver'
+import { BlockError, DONE, MAX_IMAGE_SIZE, RequestFlag, type Extent, type FlushScope, type ResizeOptions } from '@blockloom/block-driver'
 import type { WriteRecorder } from '../dirty-bitmaps/write-recorder.ts'
 import { discardRange } from '../emulate/discard.ts'
 import { readUnaligned, writeUnaligned } from '../emulate/unaligned.ts'
@@ -122,15 +122,24 @@ export class Requests {
     this.#straightWrite = this.#straightRead && this.#notifiers.size === 0 && this.#settings.detectZeroes === 'off'
   }
 
-  async read(offset: number, into: Uint8Array, flags: number): Promise<void> {
-    if (into.length === 0) return
+  read(offset: number, into: Uint8Array, flags: number): Promise<void> {
+    if (into.length === 0) return DONE
     this.inFlight.enter()
+    let reading: Promise<void>
     try {
-      if (this.#straightRead && offset + into.length <= this.#size && into.length <= this.#plan.limits.maxTransfer) {
-        await this.#plan.read(offset, into, 0)
-      } else {
-        await this.#readSlow(offset, into, flags)
-      }
+      const straight = this.#straightRead && offset + into.length <= this.#size && into.length <= this.#plan.limits.maxTransfer
+      reading = straight ? this.#plan.read(offset, into, 0) : this.#readSlow(offset, into, flags)
+    } catch (error) {
+      reading = Promise.reject(error)
+    }
+    if (reading !== DONE) return this.#ended(reading)
+    this.inFlight.leave()
+    return DONE
+  }
+
+  async #ended(request: Promise<void>): Promise<void> {
+    try {
+      await request
     } finally {
       this.inFlight.leave()
     }
@@ -157,23 +166,38 @@ export class Requests {
     }
   }
 
-  async write(offset: number, from: Uint8Array, flags: number): Promise<void> {
-    if (from.length === 0) return
+  write(offset: number, from: Uint8Array, flags: number): Promise<void> {
+    if (from.length === 0) return DONE
     this.inFlight.enter()
+    const plan = this.#plan
+    let writing: Promise<void>
     try {
-      const plan = this.#plan
-      if (plan.write === null) throw this.#readOnly()
-      if (offset < this.#guardEnd) await this.#guard!(offset, from)
-      if (this.#straightWrite && from.length <= plan.limits.maxTransfer && (flags & RequestFlag.SERIALISING) === 0) {
-        await plan.write(offset, from, flags & plan.honours)
-      } else {
-        await this.#writeSlow(offset, from, flags)
-      }
-      this.#wrote(offset, from.length)
-      if (flags & RequestFlag.FUA && !(plan.honours & RequestFlag.FUA)) await this.flush('stable')
+      const straight = this.#straightWrite && offset >= this.#guardEnd && from.length <= plan.limits.maxTransfer && (flags & RequestFlag.SERIALISING) === 0
+      writing = straight && plan.write !== null ? plan.write(offset, from, flags & plan.honours) : this.#writeGuarded(offset, from, flags)
+    } catch (error) {
+      writing = Promise.reject(error)
+    }
+    const flush = (flags & RequestFlag.FUA) !== 0 && (plan.honours & RequestFlag.FUA) === 0
+    if (writing !== DONE || flush) return this.#written(writing, offset, from.length, flush)
+    this.#wrote(offset, from.length)
+    this.inFlight.leave()
+    return DONE
+  }
+
+  async #writeGuarded(offset: number, from: Uint8Array, flags: number): Promise<void> {
+    if (this.#plan.write === null) throw this.#readOnly()
+    if (offset < this.#guardEnd) await this.#guard!(offset, from)
+    await this.#writeSlow(offset, from, flags)
+  }
+
+  async #written(writing: Promise<void>, offset: number, bytes: number, flush: boolean): Promise<void> {
+    try {
+      await writing
+      this.#wrote(offset, bytes)
+      if (flush) await this.flush('stable')
     } catch (error) {
       // A failed write may have changed something.
-      this.#mayHaveChanged(offset, from.length)
+      this.#mayHaveChanged(offset, bytes)
       throw error
     } finally {
       this.inFlight.leave()
@@ -287,18 +311,24 @@ export class Requests {
   }
 
   /** The driver's own answer, clipped to what was asked. Past the end: zeroes. */
-  async extents(offset: number, bytes: number): Promise<Extent> {
+  extents(offset: number, bytes: number): Extent | Promise<Extent> {
     if (offset >= this.#size) return { kind: 'zero', bytes }
     const n = Math.min(bytes, this.#size - offset)
     const { extents, limits } = this.#plan
     if (extents === null) return { kind: 'data', bytes: n }
-    const align = limits.requestAlignment
+    const skew = offset % limits.requestAlignment
+    try {
+      const extent = extents(offset - skew, skew === 0 ? n : n + skew)
+      return extent instanceof Promise ? this.#extentLater(extent, skew, n) : clip(extent, skew, n)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  async #extentLater(asked: Promise<Extent>, skew: number, most: number): Promise<Extent> {
     this.inFlight.enter()
     try {
-      const skew = offset % align
-      const extent = await extents(offset - skew, skew === 0 ? n : n + skew)
-      if (skew === 0 && extent.bytes <= n) return extent
-      return clip(extent, skew, n)
+      return clip(await asked, skew, most)
     } finally {
       this.inFlight.leave()
     }
@@ -375,6 +405,7 @@ export class Requests {
 }
 
 function clip(extent: Extent, skip: number, most: number): Extent {
+  if (skip === 0 && extent.bytes <= most) return extent
   const bytes = Math.min(extent.bytes - skip, most)
   if ((extent.kind === 'data' || extent.kind === 'zero') && extent.host !== undefined) {
     return { kind: extent.kind, bytes, host: { child: extent.host.child, offset: extent.host.offset + skip } }

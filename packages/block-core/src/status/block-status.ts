@@ -46,27 +46,38 @@ export function backingOf(node: BlockNode): BlockNode | null {
  * @param base - stop above this node: what only it and lower layers have counts as not allocated
  * @internal
  */
-export async function blockStatus(top: BlockNode, offset: number, bytes: number, base: BlockNode | null): Promise<BlockStatus> {
-  let node = skipFilters(top)
-  let n = bytes
-  let depth = 0
-  for (;;) {
-    const extent = await node.requests.extents(offset, n)
-    n = Math.min(n, extent.bytes)
-    if (extent.kind !== 'absent') return describe(node, extent, n, depth)
-    const below = backingOf(node)
-    if (below === null || below === base) {
-      // Nothing below says anything: zeroes, unless a base that was left out would know better.
-      return { bytes: n, zero: below === null, data: false, allocated: false, encoded: false, compressed: false, depth }
-    }
-    if (offset >= below.size) {
-      // A backing file that is too short reads as zeroes; the layer above decides that.
-      return { bytes: n, zero: true, data: false, allocated: true, encoded: false, compressed: false, depth }
-    }
-    n = Math.min(n, below.size - offset)
-    node = below
-    depth++
+export function blockStatus(top: BlockNode, offset: number, bytes: number, base: BlockNode | null): BlockStatus | Promise<BlockStatus> {
+  return ask({ node: skipFilters(top), offset, bytes, base, depth: 0 })
+}
+
+/** One layer, and what is asked of it. */
+interface Question {
+  readonly node: BlockNode
+  readonly offset: number
+  readonly bytes: number
+  readonly base: BlockNode | null
+  readonly depth: number
+}
+
+function ask(question: Question): BlockStatus | Promise<BlockStatus> {
+  const extent = question.node.requests.extents(question.offset, question.bytes)
+  return extent instanceof Promise ? extent.then((known) => answer(question, known)) : answer(question, extent)
+}
+
+/** What the layer says, or the layer below if it does not know. */
+function answer({ node, offset, bytes: asked, base, depth }: Question, extent: Extent): BlockStatus | Promise<BlockStatus> {
+  const bytes = Math.min(asked, extent.bytes)
+  if (extent.kind !== 'absent') return describe(node, extent, bytes, depth)
+  const below = backingOf(node)
+  if (below === null || below === base) {
+    // Nothing below says anything: zeroes, unless a base that was left out would know better.
+    return { bytes, zero: below === null, data: false, allocated: false, encoded: false, compressed: false, depth }
   }
+  if (offset >= below.size) {
+    // A backing file that is too short reads as zeroes; the layer above decides that.
+    return { bytes, zero: true, data: false, allocated: true, encoded: false, compressed: false, depth }
+  }
+  return ask({ node: below, offset, bytes: Math.min(bytes, below.size - offset), base, depth: depth + 1 })
 }
 
 function describe(node: BlockNode, extent: Extent, bytes: number, depth: number): BlockStatus {

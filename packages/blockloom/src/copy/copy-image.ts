@@ -1,8 +1,9 @@
-import { BlockError, isBlockError, RequestFlag } from '@blockloom/block-driver'
+import { BlockError, DONE, isBlockError, RequestFlag } from '@blockloom/block-driver'
 import type { BlockNode } from '@blockloom/block-core'
 import { alignedBuffer } from '../pieces/aligned-buffer.ts'
 import { Crew } from './crew.ts'
 import { InOrder } from './in-order.ts'
+import { PieceSource } from './piece-source.ts'
 import { RateLimit } from './rate-limit.ts'
 import { SourceMap, type SourceRun } from './source-map.ts'
 import { zeroRuns } from './zero-scan.ts'
@@ -55,9 +56,13 @@ export async function copyImage(options: CopyOptions): Promise<void> {
   await new Copy(options).run()
 }
 
+/** A piece, and its place in the order of writes. */
+type NumberedRun = SourceRun & { readonly number: number }
+
 class Copy {
   readonly #o: CopyOptions
   readonly #map: SourceMap
+  readonly #pieces: PieceSource
   readonly #piece: number
   readonly #unit: number
   readonly #order = new InOrder()
@@ -70,7 +75,7 @@ class Copy {
   #total = 0
   #failed: { readonly error: unknown } | null = null
   /** Runs are looked up one after the other; requests are what runs in parallel. */
-  #looking: Promise<unknown> = Promise.resolve()
+  #looking: Promise<void> | null = null
 
   constructor(options: CopyOptions) {
     this.#o = options
@@ -83,6 +88,7 @@ class Copy {
     }
     const cluster = target.compressGranularity ?? 1
     this.#piece = options.compress ? Math.max(cluster, PIECE - (PIECE % cluster)) : PIECE
+    this.#pieces = new PieceSource(this.#map, { piece: this.#piece, cluster: options.compress ? cluster : null, zeroesAreData: options.sparse === 0 })
     // A zero run smaller than the target's unit would be written as data around it anyway.
     this.#unit = Math.max(options.sparse ?? 4096, options.compress ? cluster : Math.min(target.limits.zeroAlignment, PIECE), 512)
     this.#crew = new Crew(Math.max(1, Math.min(16, options.parallel ?? 8)), () => this.#work())
@@ -100,7 +106,7 @@ class Copy {
   async #measure(): Promise<void> {
     for (let at = 0; at < this.#map.size; ) {
       this.#o.signal?.throwIfAborted()
-      const run = await this.#lookUp(at, this.#map.size - at)
+      const run = await this.#pieces.run(at)
       if (run.kind === 'data') this.#total += run.bytes
       at += run.bytes
     }
@@ -122,22 +128,25 @@ class Copy {
   async #work(): Promise<void> {
     let buffer: Uint8Array | null = null
     for (;;) {
-      const run = await this.#next()
+      // Requests that are done at once are not waited for: a wait costs as much as all that is done here besides.
+      const next = this.#next()
+      const run = next instanceof Promise ? await next : next
       if (run === null) return
-      const number = run.number
+      const { number } = run
       let passed = false
       try {
         if (run.kind === 'data') {
           buffer ??= alignedBuffer(this.#piece)
-          await this.#rate?.wait(run.bytes, this.#o.signal)
-          await this.#readInto(run, buffer.subarray(0, run.bytes))
+          if (this.#rate !== null) await this.#rate.wait(run.bytes, this.#o.signal)
+          const reading = this.#readInto(run, buffer.subarray(0, run.bytes))
+          if (reading !== DONE) await reading
         }
-        if (!this.#o.outOfOrder) await this.#order.turn(number)
+        if (!this.#o.outOfOrder && !this.#order.isTurn(number)) await this.#order.turn(number)
         // Writes start in order, and then run side by side.
-        const written = this.#failed === null ? this.#write(run, buffer) : null
+        const writing = this.#failed === null ? this.#write(run, buffer) : DONE
         this.#order.pass(number)
         passed = true
-        await written
+        if (writing !== DONE) await writing
         this.#crew.progress()
         if (run.kind === 'data') this.#report(run.bytes)
       } catch (error) {
@@ -150,70 +159,48 @@ class Copy {
     }
   }
 
-  /** The next run to copy; `null` at the end or after a failure. Numbers have no gaps. */
-  #next(): Promise<(SourceRun & { number: number }) | null> {
-    const next = this.#looking.then(async () => {
-      try {
-        while (this.#failed === null && this.#position < this.#map.size) {
-          this.#o.signal?.throwIfAborted()
-          const run = await this.#gather(this.#position)
-          this.#position = run.offset + run.bytes
-          if (run.kind === 'data' || (run.kind === 'zero' && !this.#targetIsZero)) return { ...run, number: this.#number++ }
-        }
-      } catch (error) {
-        this.#failed ??= { error }
-      }
-      return null
-    })
-    this.#looking = next
-    return next
-  }
-
-  /** Adjacent runs of one kind, up to a piece of data. */
-  async #gather(offset: number): Promise<SourceRun> {
-    const most = this.#piece - (this.#o.compress ? offset % this.#piece : 0)
-    const first = await this.#lookUp(offset, this.#map.size - offset)
-    if (first.kind !== 'data') return first
-    let bytes = Math.min(first.bytes, most)
-    if (this.#o.compress) return { ...first, bytes: Math.min(this.#wholeUnits(offset, bytes), this.#map.size - offset) }
-    while (bytes < most && offset + bytes < this.#map.size) {
-      const more = await this.#lookUp(offset + bytes, most - bytes)
-      if (more.kind !== 'data') break
-      bytes += more.bytes
-    }
-    return { ...first, bytes }
-  }
-
-  /** Compressed targets take whole clusters: a run that ends inside one takes the rest with it. */
-  #wholeUnits(offset: number, bytes: number): number {
-    const cluster = this.#o.target.compressGranularity!
-    const end = offset + bytes
-    return end - offset + ((cluster - (end % cluster)) % cluster)
-  }
-
-  async #lookUp(offset: number, bytes: number): Promise<SourceRun> {
-    if (this.#o.sparse === 0) {
-      // Everything is written: nothing counts as zero.
-      const run = await this.#map.run(offset, Math.min(bytes, this.#piece))
-      return run.kind === 'backing' ? run : { ...run, kind: 'data' }
-    }
-    const run = await this.#map.run(offset, bytes)
-    if (!this.#o.compress || run.kind === 'data') return run
-    // The same the other way round: zeroes start at a cluster.
-    const cluster = this.#o.target.compressGranularity!
-    if (offset + run.bytes === this.#map.size) return run
-    const whole = run.bytes - ((offset + run.bytes) % cluster)
-    return whole > 0 ? { ...run, bytes: whole } : { ...run, kind: 'data' }
-  }
-
-  async #readInto(run: SourceRun, into: Uint8Array): Promise<void> {
+  /** The next piece to copy; `null` at the end or after a failure. Numbers have no gaps. */
+  #next(): NumberedRun | null | Promise<NumberedRun | null> {
+    if (this.#looking !== null) return this.#looking.then(() => this.#next())
     try {
-      await this.#map.read(run.offset, into)
+      while (this.#failed === null && this.#position < this.#map.size) {
+        this.#o.signal?.throwIfAborted()
+        const run = this.#pieces.at(this.#position)
+        if (run instanceof Promise) return this.#nextLater(run)
+        const taken = this.#take(run)
+        if (taken !== null) return taken
+      }
     } catch (error) {
-      const { onUnreadable } = this.#o
-      if (onUnreadable === undefined) throw error
-      await this.#salvage(run.offset, into, onUnreadable)
+      this.#failed ??= { error }
     }
+    return null
+  }
+
+  async #nextLater(asked: Promise<SourceRun>): Promise<NumberedRun | null> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#looking = promise
+    let taken: NumberedRun | null = null
+    try {
+      taken = this.#take(await asked)
+    } catch (error) {
+      this.#failed ??= { error }
+    }
+    this.#looking = null
+    resolve()
+    return taken ?? this.#next()
+  }
+
+  /** Moves on behind the run; null if there is nothing to do for it. */
+  #take(run: SourceRun): NumberedRun | null {
+    this.#position = run.offset + run.bytes
+    if (run.kind === 'backing' || (run.kind === 'zero' && this.#targetIsZero)) return null
+    return { ...run, number: this.#number++ }
+  }
+
+  #readInto(run: SourceRun, into: Uint8Array): Promise<void> {
+    const reading = this.#map.read(run.offset, into)
+    const { onUnreadable } = this.#o
+    return reading === DONE || onUnreadable === undefined ? reading : reading.catch(() => this.#salvage(run.offset, into, onUnreadable))
   }
 
   /** Sector by sector, what cannot be read becomes zeroes. */
@@ -229,25 +216,25 @@ class Copy {
     }
   }
 
-  async #write(run: SourceRun, buffer: Uint8Array | null): Promise<void> {
+  /** {@link DONE} if that is done. */
+  #write(run: SourceRun, buffer: Uint8Array | null): Promise<void> {
     const { target } = this.#o
     if (run.kind === 'zero') return target.zero(run.offset, run.bytes)
     const bytes = buffer!.subarray(0, run.bytes)
     if (this.#o.compress) return this.#writeCompressed(run.offset, bytes)
     if (this.#o.sparse === 0) return target.write(run.offset, bytes)
-    const runs = zeroRuns(bytes, run.offset, this.#unit)
-    await allSettledOrThrow(
-      runs.map(({ zero, from, to }) => {
-        if (!zero) return target.write(run.offset + from, from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to))
-        return this.#targetIsZero ? undefined : target.zero(run.offset + from, to - from)
-      }),
-    )
+    const writes: Promise<void>[] = []
+    for (const { zero, from, to } of zeroRuns(bytes, run.offset, this.#unit)) {
+      if (!zero) writes.push(target.write(run.offset + from, from === 0 && to === bytes.length ? bytes : bytes.subarray(from, to)))
+      else if (!this.#targetIsZero) writes.push(target.zero(run.offset + from, to - from))
+    }
+    return allSettledOrThrow(writes)
   }
 
   async #writeCompressed(offset: number, bytes: Uint8Array): Promise<void> {
     const { target } = this.#o
     const cluster = target.compressGranularity!
-    const writes: (Promise<void> | undefined)[] = []
+    const writes: Promise<void>[] = []
     for (let at = 0; at < bytes.length; at += cluster) {
       const piece = bytes.subarray(at, Math.min(bytes.length, at + cluster))
       const zero = zeroRuns(piece, 0, cluster).every((r) => r.zero)
@@ -263,8 +250,13 @@ class Copy {
   }
 }
 
-/** Waits for all, even if one fails: their buffer is about to be used again. */
-async function allSettledOrThrow(promises: readonly (Promise<void> | undefined)[]): Promise<void> {
-  if (promises.length === 1) return promises[0]
+/** Waits for all that are not done yet, even if one fails: their buffer is about to be used again. */
+function allSettledOrThrow(promises: readonly Promise<void>[]): Promise<void> {
+  const pending = promises.filter((promise) => promise !== DONE)
+  if (pending.length === 0) return DONE
+  return pending.length === 1 ? pending[0]! : settled(pending)
+}
+
+async function settled(promises: readonly Promise<void>[]): Promise<void> {
   for (const result of await Promise.allSettled(promises)) if (result.status === 'rejected') throw result.reason
 }

@@ -3,6 +3,11 @@ export class InOrder {
   #next = 0
   readonly #waiting = new Map<number, () => void>()
 
+  /** It is this number's turn. */
+  isTurn(number: number): boolean {
+    return number === this.#next
+  }
+
   /** Resolves when it is this number's turn. */
   async turn(number: number): Promise<void> {
     if (number === this.#next) return

@@ -38,12 +38,15 @@ export class SourceMap {
     this.#targetBacking = targetBacking
   }
 
-  /** The run at `offset`, at most `bytes` long, clipped to one source. */
-  async run(offset: number, bytes: number): Promise<SourceRun> {
+  /** The run at `offset`, at most `bytes` long, clipped to one source; no promise if the source knows it already. */
+  run(offset: number, bytes: number): SourceRun | Promise<SourceRun> {
     const part = this.#partAt(offset)
     const at = offset - part.start
-    const most = Math.min(bytes, part.node.size - at)
-    const status = await part.node.status(at, most, part.base)
+    const status = part.node.status(at, Math.min(bytes, part.node.size - at), part.base)
+    return status instanceof Promise ? status.then((known) => this.#run(offset, known)) : this.#run(offset, status)
+  }
+
+  #run(offset: number, status: BlockStatus): SourceRun {
     const run = { kind: this.#kind(status, offset), offset, bytes: status.bytes }
     if (run.kind !== 'backing') return run
     // Beyond the end of the target's backing file there is nothing to leave it to.
@@ -58,12 +61,18 @@ export class SourceMap {
   }
 
   /** Reads across part boundaries. */
-  async read(offset: number, into: Uint8Array): Promise<void> {
+  read(offset: number, into: Uint8Array): Promise<void> {
+    const part = this.#partAt(offset)
+    const at = offset - part.start
+    return at + into.length <= part.node.size ? part.node.read(at, into) : this.#readParts(offset, into)
+  }
+
+  async #readParts(offset: number, into: Uint8Array): Promise<void> {
     for (let done = 0; done < into.length; ) {
       const part = this.#partAt(offset + done)
       const at = offset + done - part.start
       const n = Math.min(into.length - done, part.node.size - at)
-      await part.node.read(at, n === into.length ? into : into.subarray(done, done + n))
+      await part.node.read(at, into.subarray(done, done + n))
       done += n
     }
   }

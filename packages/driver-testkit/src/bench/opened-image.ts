@@ -111,7 +111,7 @@ export class OpenedImage {
   async extent(offset: number, bytes: number): Promise<Extent> {
     check(this.instance.extents !== undefined, 'the extents facet is missing')
     const what = `extents(${offset}, ${bytes})`
-    const extent = await this.#run(what, () => this.instance.extents!(offset, bytes))
+    const extent = await this.#run(what, async () => this.instance.extents!(offset, bytes))
     checkExtent(extent, bytes, what)
     return extent
   }

@@ -25,7 +25,13 @@ export interface CowWrite {
  *
  * @internal
  */
-export async function writeWithCow(image: Qcow2Image, write: CowWrite): Promise<void> {
+export function writeWithCow(image: Qcow2Image, write: CowWrite): Promise<void> {
+  const { at, data, cowStart, cowEnd, host } = write
+  if (cowStart === at && cowEnd === at + data.length) return writeData(image, at, host, data)
+  return writeMore(image, write)
+}
+
+async function writeMore(image: Qcow2Image, write: CowWrite): Promise<void> {
   const dataFile = image.dataFile!
   const cipher = image.encryption?.cipher ?? null
   const { at, data, cowStart, cowEnd, host } = write

@@ -1,3 +1,5 @@
+import { DONE } from '@blockloom/block-driver'
+
 interface Epoch {
   count: number
 }
@@ -24,8 +26,12 @@ export class Grace {
     if (epoch !== this.#current) this.#advance()
   }
 
-  /** Stays inside until `request` ends. */
-  async during<T>(request: Promise<T>): Promise<T> {
+  /** Stays inside until `request`, which has just started, ends. */
+  during<T>(request: Promise<T>): Promise<T> {
+    return (request as Promise<unknown>) === DONE ? request : this.#during(request)
+  }
+
+  async #during<T>(request: Promise<T>): Promise<T> {
     const epoch = this.enter()
     try {
       return await request

@@ -1,3 +1,5 @@
+import { DONE } from '@blockloom/block-driver'
+
 /** Clusters per bucket. */
 const BUCKET = 64
 
@@ -40,16 +42,7 @@ export class InFlight {
 
   /** Claims clusters; nobody else has one of them. */
   add(first: number, end: number): Flight {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    const flight: Flight = {
-      first,
-      end,
-      done: promise,
-      finish: () => {
-        this.#remove(flight)
-        resolve()
-      },
-    }
+    const flight = new Claim(first, end, (claim) => this.#remove(claim))
     this.#size++
     for (let bucket = Math.floor(first / BUCKET); bucket * BUCKET < end; bucket++) {
       const there = this.#buckets.get(bucket)
@@ -70,3 +63,30 @@ export class InFlight {
 }
 
 const NONE: readonly Flight[] = []
+
+class Claim implements Flight {
+  readonly first: number
+  readonly end: number
+  readonly #remove: (claim: Flight) => void
+  /** Most claims are over before anybody waits for them. */
+  #waited: PromiseWithResolvers<void> | null = null
+  #finished = false
+
+  constructor(first: number, end: number, remove: (claim: Flight) => void) {
+    this.first = first
+    this.end = end
+    this.#remove = remove
+  }
+
+  get done(): Promise<void> {
+    if (this.#finished) return DONE
+    this.#waited ??= Promise.withResolvers<void>()
+    return this.#waited.promise
+  }
+
+  finish(): void {
+    this.#finished = true
+    this.#remove(this)
+    this.#waited?.resolve()
+  }
+}

@@ -1,4 +1,4 @@
-import { isBlockError, limits, RequestFlag, type Instance, type OpenContext } from '@blockloom/block-driver'
+import { isBlockError, limits, RequestFlag, type Extent, type Instance, type OpenContext } from '@blockloom/block-driver'
 import { amendFacet } from './amend/facet.ts'
 import { backingFacet } from './backing-change.ts'
 import { bitmapFacet } from './bitmaps/facet.ts'
@@ -53,7 +53,7 @@ export async function openInstance(context: OpenContext<Qcow2Options>): Promise<
     extents:
       writer === null
         ? (offset, bytes) => extents(image, mapper, offset, bytes)
-        : (offset, bytes) => guarded(writer!, () => extents(image, mapper, offset, bytes)),
+        : (offset, bytes) => guardedExtents(writer!, offset, bytes),
     snapshots: snapshotFacet(image, store, snapshots === null ? null : writer),
     bitmaps: bitmapFacet(image, writer, context.nodeName),
     backing: backingFacet(image, writer),
@@ -75,6 +75,13 @@ export async function openInstance(context: OpenContext<Qcow2Options>): Promise<
 function guarded<T>(writer: Qcow2Writer, request: () => Promise<T>): Promise<T> {
   if (writer.gate.open) return writer.grace.during(request())
   return writer.gate.pass(() => writer.grace.during(request()))
+}
+
+function guardedExtents(writer: Qcow2Writer, offset: number, bytes: number): Extent | Promise<Extent> {
+  const { image, gate, grace } = writer
+  if (!gate.open) return gate.pass(async () => guardedExtents(writer, offset, bytes))
+  const extent = extents(image, image.mapper, offset, bytes)
+  return extent instanceof Promise ? grace.during(extent) : extent
 }
 
 function resizeTo(writer: Qcow2Writer, size: number): Promise<void> {

@@ -1,4 +1,4 @@
-import { BlockError, type ChildHandle, type ChildSlot } from '@blockloom/block-driver'
+import { BlockError, DONE, type ChildHandle, type ChildSlot } from '@blockloom/block-driver'
 import type { CompressedReader } from './compressed-read.ts'
 import type { PackedCluster } from './compressed-spans.ts'
 import { readEncrypted } from './encryption/encrypted-data.ts'
@@ -20,7 +20,8 @@ export interface ReadSource {
  * Reads guest bytes through a mapper.
  *
  * Each run is one request to one child, straight into the caller's buffer, and all runs are in flight together. If
- * everything is one run and its L2 slice is cached, that request's own promise is returned.
+ * everything is one run and its L2 slice is cached, that request's own promise is returned; if all runs are done in
+ * this turn, {@link DONE}.
  *
  * @internal
  */
@@ -30,21 +31,44 @@ export function readGuest(source: ReadSource, mapper: Mapper, offset: number, in
   } catch (error) {
     return Promise.reject(error)
   }
-  return readRuns(source, mapper, offset, into)
+  const runs: Runs = { requests: [], packed: [] }
+  try {
+    const started = startRuns(source, mapper, offset, into, 0, runs)
+    if (started === into.length && runs.packed.length === 0 && runs.requests.length === 0) return DONE
+    return readRest(source, mapper, offset, into, started, runs)
+  } catch (error) {
+    return settleAll([...runs.requests, Promise.reject(error)])
+  }
 }
 
-async function readRuns(source: ReadSource, mapper: Mapper, offset: number, into: Uint8Array): Promise<void> {
-  const requests: Promise<void>[] = []
-  const packed: PackedCluster[] = []
+/** What is under way, and the compressed clusters that are still to be read. */
+interface Runs {
+  readonly requests: Promise<void>[]
+  readonly packed: PackedCluster[]
+}
+
+/** Starts the runs from `done` on, as long as their L2 slices are cached; returns up to where. */
+function startRuns(source: ReadSource, mapper: Mapper, offset: number, into: Uint8Array, done: number, { requests, packed }: Runs): number {
+  let at = done
+  while (at < into.length && mapper.lookup(offset + at, offset + into.length)) {
+    const { bytes } = mapper
+    const part = into.subarray(at, at + bytes)
+    if (mapper.kind === 'compressed' && bytes === source.clusterSize) packed.push({ hi: mapper.hi, lo: mapper.lo, into: part })
+    else {
+      const request = readRun(source, mapper, offset + at, part)
+      if (request !== DONE) requests.push(settle(request))
+    }
+    at += bytes
+  }
+  return at
+}
+
+async function readRest(source: ReadSource, mapper: Mapper, offset: number, into: Uint8Array, started: number, runs: Runs): Promise<void> {
+  const { requests, packed } = runs
   try {
-    for (let done = 0; done < into.length; ) {
-      const at = offset + done
-      while (!mapper.lookup(at, offset + into.length)) await mapper.load(at)
-      const { kind, bytes } = mapper
-      if (kind === 'zero' || kind === 'zero-alloc') into.fill(0, done, done + bytes)
-      else if (kind === 'compressed' && bytes === source.clusterSize) packed.push({ hi: mapper.hi, lo: mapper.lo, into: into.subarray(done, done + bytes) })
-      else requests.push(settle(readRun(source, mapper, at, into.subarray(done, done + bytes))))
-      done += bytes
+    for (let done = started; done < into.length; ) {
+      await mapper.load(offset + done)
+      done = startRuns(source, mapper, offset, into, done, runs)
     }
     if (packed.length > 0) requests.push(settle(source.compressed.readAll(packed)))
   } catch (error) {
@@ -75,8 +99,6 @@ function readRun(source: ReadSource, mapper: Mapper, at: number, into: Uint8Arra
       return source.compressed.read(mapper.hi, mapper.lo, at % source.clusterSize, into)
   }
 }
-
-const DONE: Promise<void> = Promise.resolve()
 
 function noDataFile(): never {
   throw new BlockError('unsupported', 'The image was opened for its metadata only; its data file is not open')

@@ -1,6 +1,8 @@
+import { DONE } from '@blockloom/block-driver'
+
 /** Marks a rejection as handled: {@link settleAll} reports it later. @internal */
 export function settle<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => {})
+  if ((promise as Promise<unknown>) !== DONE) promise.catch(() => {})
   return promise
 }
 

@@ -86,7 +86,7 @@ export async function openSnapshot(image: Qcow2Image, store: SnapshotStore, sele
     limits: limits({ clusterSize: image.clusterSize, ...encryptedAlignment(image) }),
     size: () => size,
     read: (offset, into) => whileThere(() => readGuest(image, mapper, offset, into)),
-    extents: (offset, length) => whileThere(() => extents(image, mapper, offset, length)),
+    extents: (offset, length) => whileThere(async () => extents(image, mapper, offset, length)),
     close: async () => {},
   }
 }

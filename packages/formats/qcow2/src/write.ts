@@ -1,3 +1,4 @@
+import { DONE } from '@blockloom/block-driver'
 import { writeData, writeWithCow, type CowWrite } from './cow.ts'
 import type { Flight } from './in-flight.ts'
 import { cachedSlice, link } from './link.ts'
@@ -9,26 +10,14 @@ import type { Qcow2Writer } from './writer.ts'
 /**
  * Writes guest bytes.
  *
- * What is allocated already goes straight to its place: one request per contiguous run, and if that is all, its own
- * promise is what is returned. Elsewhere neighbouring clusters are allocated together; the mapping changes after the
- * data has been written. Only requests to a cluster whose mapping is about to change wait.
+ * What is allocated already goes straight to its place: one request per contiguous run. Elsewhere neighbouring clusters
+ * are allocated together; the mapping changes after the data has been written. Only requests to a cluster whose mapping is
+ * about to change wait. If there is but one request, its own promise is returned.
  *
  * @internal
  */
 export function writeGuest(writer: Qcow2Writer, offset: number, from: Uint8Array): Promise<void> {
-  const { planner, image, inFlight } = writer
-  const end = offset + from.length
-  try {
-    if (writer.ready && image.corruption.first === null && planner.plan(offset, end) === 'planned' && planner.kind === 'in-place' && planner.end === end) {
-      const { clusterSize } = image
-      if (inFlight.size === 0 || inFlight.find(Math.floor(offset / clusterSize), Math.ceil(end / clusterSize)) === undefined) {
-        return writer.grace.during(writeInPlace(writer, offset, planner.host, from))
-      }
-    }
-  } catch (error) {
-    return Promise.reject(error)
-  }
-  return writer.grace.during(writePieces(writer, offset, from))
+  return writer.grace.during(writer.ready ? writePieces(writer, offset, from) : writer.prepare().then(() => writePieces(writer, offset, from)))
 }
 
 function writeInPlace(writer: Qcow2Writer, guest: number, host: number, from: Uint8Array): Promise<void> {
@@ -40,15 +29,32 @@ function writeInPlace(writer: Qcow2Writer, guest: number, host: number, from: Ui
   return writeData(writer.image, guest, host, from)
 }
 
-async function writePieces(writer: Qcow2Writer, offset: number, from: Uint8Array): Promise<void> {
+/** {@link DONE} if all pieces are done in this turn. */
+function writePieces(writer: Qcow2Writer, offset: number, from: Uint8Array): Promise<void> {
   const requests: Promise<void>[] = []
+  const end = offset + from.length
+  let at = offset
   try {
-    if (!writer.ready) await writer.prepare()
-    const end = offset + from.length
-    for (let at = offset; at < end; ) {
-      const next = startPiece(writer, at, end, from.subarray(at - offset), requests)
-      if (typeof next === 'number') at = next
-      else await next
+    while (at < end) {
+      const next = startPiece(writer, at, end, at === offset ? from : from.subarray(at - offset), requests)
+      if (typeof next !== 'number') return writeRest(writer, at, end, from.subarray(at - offset), requests, next)
+      at = next
+    }
+  } catch (error) {
+    requests.push(Promise.reject(error))
+  }
+  if (requests.length === 0) return DONE
+  return requests.length === 1 ? requests[0]! : settleAll(requests)
+}
+
+/** Goes on at `at` after `wait`. */
+async function writeRest(writer: Qcow2Writer, at: number, end: number, from: Uint8Array, requests: Promise<void>[], wait: Promise<void>): Promise<void> {
+  try {
+    await wait
+    for (let next = at; next < end; ) {
+      const step = startPiece(writer, next, end, from.subarray(next - at), requests)
+      if (typeof step === 'number') next = step
+      else await step
     }
   } catch (error) {
     requests.push(Promise.reject(error))
@@ -56,11 +62,16 @@ async function writePieces(writer: Qcow2Writer, offset: number, from: Uint8Array
   await settleAll(requests)
 }
 
+/** Requests that are done already need not be waited for. */
+function keep(requests: Promise<void>[], request: Promise<void>): void {
+  if (request !== DONE) requests.push(settle(request))
+}
+
 /**
  * Starts writing the piece at `at`, without waiting: from the plan to the claim nothing can change.
  *
  * @param from - the data from `at` on
- * @param requests - the piece's request is added to it
+ * @param requests - the piece's request is added to it, unless it is done already
  * @returns where the next piece starts, or what to wait for before trying again
  */
 function startPiece(writer: Qcow2Writer, at: number, end: number, from: Uint8Array, requests: Promise<void>[]): number | Promise<void> {
@@ -79,8 +90,9 @@ function startPiece(writer: Qcow2Writer, at: number, end: number, from: Uint8Arr
     planner.trim(other.first * clusterSize)
   }
   if (planner.kind === 'in-place') {
-    requests.push(settle(writeInPlace(writer, at, planner.host, from.subarray(0, planner.end - at))))
-    return planner.end
+    const { host, end: reached } = planner
+    keep(requests, writeInPlace(writer, at, host, part(from, reached - at)))
+    return reached
   }
   let host = planner.host
   let virgin = false
@@ -98,20 +110,39 @@ function startPiece(writer: Qcow2Writer, at: number, end: number, from: Uint8Arr
   } else if (!externalData) {
     writer.overlap.assertFree(host / clusterSize, Math.ceil(planner.end / clusterSize) - first)
   }
-  const data = from.subarray(0, planner.end - at)
   const flight = inFlight.add(first, Math.ceil(planner.end / clusterSize))
-  const { cowStart, cowEnd } = planner
-  requests.push(settle(writeClusters(writer, flight, { at, data, cowStart, cowEnd, host: host + (cowStart - first * clusterSize), virgin }, reuse)))
-  return planner.end
+  const { cowStart, cowEnd, end: reached } = planner
+  keep(requests, writeClusters(writer, flight, { at, data: part(from, reached - at), cowStart, cowEnd, host: host + (cowStart - first * clusterSize), virgin }, reuse))
+  return reached
+}
+
+function part(from: Uint8Array, bytes: number): Uint8Array {
+  return from.length === bytes ? from : from.subarray(0, bytes)
 }
 
 /** Writes to claimed clusters, then makes the L2 entries point there; gives the clusters back if that fails. */
-async function writeClusters(writer: Qcow2Writer, flight: Flight, write: CowWrite, reuse: boolean): Promise<void> {
+function writeClusters(writer: Qcow2Writer, flight: Flight, write: CowWrite, reuse: boolean): Promise<void> {
+  const host = write.host - (write.cowStart - flight.first * writer.image.clusterSize)
+  let writing: Promise<void>
+  try {
+    writing = writeWithCow(writer.image, write)
+    const slice = writing === DONE ? cachedSlice(writer, write.at) : undefined
+    if (slice !== undefined) {
+      link(writer, slice, { from: write.cowStart, to: write.cowEnd, host, reuse })
+      flight.finish()
+      return DONE
+    }
+  } catch (error) {
+    writing = Promise.reject(error)
+  }
+  return linkWhenWritten(writer, flight, write, host, reuse, writing)
+}
+
+async function linkWhenWritten(writer: Qcow2Writer, flight: Flight, write: CowWrite, host: number, reuse: boolean, writing: Promise<void>): Promise<void> {
   const { image } = writer
   const { clusterSize, externalData } = image
-  const host = write.host - (write.cowStart - flight.first * clusterSize)
   try {
-    await writeWithCow(image, write)
+    await writing
     let slice = cachedSlice(writer, write.at)
     while (slice === undefined) {
       await image.mapper.load(write.at)

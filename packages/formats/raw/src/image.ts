@@ -1,12 +1,11 @@
 import type { Attempt, ChildHandle, Extent, Instance, OptionsOf, Preallocation } from '@blockloom/block-driver'
-import { BlockError, isBlockError, limits, MAX_IMAGE_SIZE, RequestFlag } from '@blockloom/block-driver'
+import { BlockError, DONE, isBlockError, limits, MAX_IMAGE_SIZE, RequestFlag } from '@blockloom/block-driver'
 import type { rawOptions } from './options.ts'
 import type { Window } from './window.ts'
 import { windowOf } from './window.ts'
 
 type RawOptions = OptionsOf<typeof rawOptions>
 
-const DONE = Promise.resolve()
 // Passed on as they are: the child's own pipeline does or emulates them.
 const HONOURED = RequestFlag.FUA | RequestFlag.MAY_UNMAP | RequestFlag.NO_FALLBACK | RequestFlag.WRITE_UNCHANGED
 const PREALLOCATIONS: readonly Preallocation[] = ['off', 'metadata', 'falloc', 'full']
@@ -31,7 +30,11 @@ export function rawImage(file: ChildHandle, initial: Window, readOnly: boolean):
     },
     read: (offset, into, flags) => file.read(offset + start, into, flags),
     close: () => DONE,
-    extents: async (offset, bytes) => shift(await file.extents(offset + start, bytes), file, offset + start),
+    extents: (offset, bytes) => {
+      const at = offset + start
+      const extent = file.extents(at, bytes)
+      return extent instanceof Promise ? extent.then((known) => shift(known, file, at)) : shift(extent, file, at)
+    },
     get zeroInit() {
       return file.zeroInit
     },

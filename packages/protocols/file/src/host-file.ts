@@ -1,11 +1,10 @@
 import type { BlockErrorDetail, Clock, FlushScope, Limits } from '@blockloom/block-driver'
-import { BlockError, limits } from '@blockloom/block-driver'
+import { BlockError, DONE, limits } from '@blockloom/block-driver'
 import * as fs from 'node:fs'
 import { hostError } from './errno.ts'
 import { BufferedIo } from './io/buffered.ts'
 import { DirectIo, MEMORY_ALIGNMENT, probeRequestAlignment } from './io/direct.ts'
 import type { HostIo } from './io/host-io.ts'
-import { DONE } from './io/host-io.ts'
 import type { Libc } from './native/libc.ts'
 import type { Descriptor } from './open.ts'
 

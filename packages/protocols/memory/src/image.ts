@@ -1,9 +1,8 @@
 import type { Extent, Instance } from '@blockloom/block-driver'
-import { limits, RequestFlag } from '@blockloom/block-driver'
+import { DONE, limits, RequestFlag } from '@blockloom/block-driver'
 import type { MemoryDisk } from './memory-disk.ts'
 
 const LIMITS = limits()
-const DONE = Promise.resolve()
 // Nothing is more stable than the memory itself, and zeroing is always fast.
 const HONOURED = RequestFlag.FUA | RequestFlag.MAY_UNMAP | RequestFlag.NO_FALLBACK | RequestFlag.WRITE_UNCHANGED
 
@@ -17,7 +16,7 @@ export function memoryImage(disk: MemoryDisk, readOnly: boolean, filename: strin
       return DONE
     },
     close: () => DONE,
-    extents: async (offset, bytes) => extent(disk, offset, bytes),
+    extents: (offset, bytes) => extent(disk, offset, bytes),
     allocatedSize: async () => disk.allocatedSize,
     zeroInit: true,
     ...(filename === undefined ? {} : { filename }),
@@ -27,7 +26,10 @@ export function memoryImage(disk: MemoryDisk, readOnly: boolean, filename: strin
     ...shown,
     writer: {
       honours: HONOURED,
-      write: async (offset, from) => disk.write(offset, from),
+      write: (offset, from) => {
+        disk.write(offset, from)
+        return DONE
+      },
       flush: () => DONE,
     },
     zero: async (offset, bytes) => {

@@ -1,11 +1,10 @@
 import type { Clock, Extent, Instance, OpenContext, OptionsOf } from '@blockloom/block-driver'
-import { limits, RequestFlag } from '@blockloom/block-driver'
+import { DONE, limits, RequestFlag } from '@blockloom/block-driver'
 import type { nullOptions } from './options.ts'
 
 type NullOptions = OptionsOf<typeof nullOptions>
 
 const LIMITS = limits()
-const DONE = Promise.resolve()
 // What is dropped can be dropped in any manner.
 const HONOURED = RequestFlag.FUA | RequestFlag.MAY_UNMAP | RequestFlag.NO_FALLBACK | RequestFlag.WRITE_UNCHANGED
 const DEFAULT_SIZE = 1024 ** 3
@@ -32,7 +31,7 @@ export function nullImage(protocol: string, context: OpenContext<NullOptions>): 
       return latency()
     },
     close: () => DONE,
-    extents: async (offset, bytes): Promise<Extent> =>
+    extents: (offset, bytes): Extent =>
       options['read-zeroes'] ? { kind: 'zero', bytes, host: { child: null, offset } } : { kind: 'data', bytes },
     allocatedSize: async () => 0,
     aioContext: {

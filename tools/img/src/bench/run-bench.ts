@@ -1,5 +1,8 @@
 import { RequestFlag } from '@blockloom/block-driver'
-import type { DiskImage } from 'blockloom'
+import { alignedBuffer, type DiskImage } from 'blockloom'
+
+/** Buffers of this many bytes and more are blocks of memory of their own. */
+const SHARED_BLOCK = 1024 * 1024
 
 /** @internal */
 export interface BenchOptions {
@@ -33,8 +36,9 @@ export async function runBench(node: DiskImage['node'], options: BenchOptions): 
   let completed = 0
   let failed = false
 
-  const lane = async (budget: { left: number }): Promise<void> => {
-    const buffer = new Uint8Array(bufferSize).fill(write ? pattern : 0)
+  const buffers = laneBuffers(Math.min(depth, count), bufferSize)
+  for (const buffer of buffers) buffer.fill(write ? pattern : 0)
+  const lane = async (buffer: Uint8Array, budget: { left: number }): Promise<void> => {
     try {
       while (budget.left > 0 && !failed) {
         budget.left--
@@ -52,9 +56,16 @@ export async function runBench(node: DiskImage['node'], options: BenchOptions): 
   const batch = flushInterval > 0 && drain ? flushInterval : count
   for (let left = count; left > 0; left -= batch) {
     const budget = { left: Math.min(batch, left) }
-    await all(Array.from({ length: Math.min(depth, budget.left) }, () => lane(budget)))
+    await all(buffers.slice(0, budget.left).map((buffer) => lane(buffer, budget)))
     if (batch === flushInterval && left >= batch) await node.flush()
   }
+}
+
+/** Small buffers share a block of memory: only large blocks begin where they can be aligned. */
+function laneBuffers(lanes: number, bytes: number): Uint8Array[] {
+  if (bytes >= SHARED_BLOCK) return Array.from({ length: lanes }, () => alignedBuffer(bytes))
+  const block = alignedBuffer(lanes * bytes)
+  return Array.from({ length: lanes }, (_, i) => block.subarray(i * bytes, (i + 1) * bytes))
 }
 
 async function all(work: readonly Promise<void>[]): Promise<void> {

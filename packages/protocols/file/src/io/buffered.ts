@@ -1,13 +1,13 @@
-import type { Clock } from '@blockloom/block-driver'
+import { DONE, type Clock } from '@blockloom/block-driver'
 import * as fs from 'node:fs'
 import type { Libc } from '../native/libc.ts'
 import { isMissing } from '../native/libc.ts'
 import type { HostIo } from './host-io.ts'
-import { DONE } from './host-io.ts'
 import { HoleFiller } from './hole-filler.ts'
 import { Pacer, READ_PACE, WRITE_PACE } from './pacer.ts'
-import { readFully, writeFully } from './threads.ts'
+import { readFully, writeAllFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
+import { WriteGather } from './write-gather.ts'
 import { WriteLane } from './write-lane.ts'
 
 /** Longer reads of what is cached would block this thread for more than a quarter of a millisecond. */
@@ -32,6 +32,11 @@ export class BufferedIo implements HostIo {
   readonly #libc: Libc | null
   readonly #budget = new TurnBudget()
   readonly #lane = new WriteLane(1)
+  readonly #gather = new WriteGather({
+    now: (offset, from) => this.#writeQuickly(offset, from),
+    batch: (offset, buffers) => this.#writeBatch(offset, buffers),
+    single: (offset, from) => this.#lane.run(() => writeFully(this.#fd, offset, from, 0)),
+  })
   /** Not before the first write: files that are only read do without. */
   #filler: HoleFiller | null | undefined
   readonly #reads: Pacer
@@ -61,8 +66,14 @@ export class BufferedIo implements HostIo {
   }
 
   write(offset: number, from: Uint8Array): Promise<void> {
+    const continues = this.#gather.continues(offset, from.length)
     if (from.length > SHORT_WRITE) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
-    if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.write(offset, from))
+    if (continues) return this.#gather.add(offset, from)
+    if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.#writeQuickly(offset, from))
+    return this.#writeQuickly(offset, from)
+  }
+
+  #writeQuickly(offset: number, from: Uint8Array): Promise<void> {
     let done = 0
     try {
       done = this.#writes.attempt(() => this.#writeNow(offset, from)) ?? 0
@@ -72,9 +83,20 @@ export class BufferedIo implements HostIo {
     return done === from.length ? DONE : this.#lane.run(() => writeFully(this.#fd, offset, from, done))
   }
 
-  #writeNow(offset: number, from: Uint8Array): number {
+  #writeBatch(offset: number, buffers: readonly Uint8Array[]): Promise<void> {
+    return this.#lane.run(() => {
+      this.#fillHole(offset, buffers.reduce((sum, buffer) => sum + buffer.length, 0))
+      return writeAllFully(this.#fd, offset, buffers)
+    })
+  }
+
+  #fillHole(offset: number, bytes: number): void {
     if (this.#filler === undefined) this.#filler = HoleFiller.for(this.#fd, this.#libc)
-    this.#filler?.before(offset, from.length)
+    this.#filler?.before(offset, bytes)
+  }
+
+  #writeNow(offset: number, from: Uint8Array): number {
+    this.#fillHole(offset, from.length)
     return fs.writeSync(this.#fd, from, 0, from.length, offset)
   }
 

@@ -9,6 +9,3 @@ export interface HostIo {
   /** Measures its calls by another clock. */
   attach(clock: Clock): void
 }
-
-/** The one promise of requests that were done in the same turn: nothing is allocated for them. @internal */
-export const DONE: Promise<void> = Promise.resolve()

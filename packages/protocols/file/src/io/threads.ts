@@ -52,6 +52,26 @@ export function writeFully(fd: number, offset: number, from: Uint8Array, done: n
   })
 }
 
+/** Writes all of several buffers, one behind the other, on another thread. Rejects with the error of `node:fs`. @internal */
+export function writeAllFully(fd: number, offset: number, buffers: readonly Uint8Array[]): Promise<void> {
+  const whole = buffers.reduce((sum, buffer) => sum + buffer.length, 0)
+  return new Promise((resolve, reject) => {
+    fs.writev(fd, buffers, offset, (error, bytes) => {
+      if (error !== null) return isInterruption(error) ? resolve(writeRest(fd, offset, buffers, 0)) : reject(error)
+      resolve(bytes === whole ? undefined : writeRest(fd, offset, buffers, bytes))
+    })
+  })
+}
+
+/** The host took less than all: the rest goes buffer by buffer. */
+async function writeRest(fd: number, offset: number, buffers: readonly Uint8Array[], done: number): Promise<void> {
+  let start = 0
+  for (const buffer of buffers) {
+    if (done < start + buffer.length) await writeFully(fd, offset + start, buffer, Math.max(0, done - start))
+    start += buffer.length
+  }
+}
+
 /** @internal */
 export function isInterruption(error: unknown): boolean {
   const errno = errnoOf(error)

@@ -11,7 +11,7 @@ const { EINVAL, ENOTSUP, ENXIO } = constants.errno
  *
  * @internal
  */
-export async function fileExtent(file: HostFile, offset: number, bytes: number): Promise<Extent> {
+export function fileExtent(file: HostFile, offset: number, bytes: number): Extent {
   const { data, end } = run(file, offset)
   const align = file.limits.requestAlignment
   const host = { child: null, offset }

@@ -1,0 +1,119 @@
+import { DONE } from '@blockloom/block-driver'
+
+/** Shorter writes, on the average, are made sooner than another thread would begin. */
+const LONG_WRITE = 256 * 1024
+/** So many bytes in a row make a stream. */
+const STREAM_BYTES = 4 * 1024 * 1024
+/** What is written at once: as much as makes the way to another thread and back not matter. */
+const BATCH_BYTES = 2 * 1024 * 1024
+/** Turns of the event loop that a batch waits for more. */
+const PATIENCE = 2
+
+/** One write of a batch. */
+interface Gathered {
+  readonly from: Uint8Array
+  readonly resolve: (result: Promise<void>) => void
+}
+
+/** How a batch is written. @internal */
+export interface BatchWriter {
+  /** In this turn; the promise that says how it ended. */
+  now(offset: number, from: Uint8Array): Promise<void>
+  /** On another thread, in one piece. */
+  batch(offset: number, buffers: readonly Uint8Array[]): Promise<void>
+  /** On another thread. */
+  single(offset: number, from: Uint8Array): Promise<void>
+}
+
+/**
+ * Gathers long writes that follow each other and makes them together on another thread, so that this one can read
+ * meanwhile: that pays for a stream of them, several in flight, and for nothing else.
+ *
+ * @internal
+ */
+export class WriteGather {
+  readonly #writer: BatchWriter
+  #end = 0
+  /** Bytes in a row, up to `#end`. */
+  #row = 0
+  /** How many they were. */
+  #writes = 0
+  #offset = 0
+  #bytes = 0
+  #batch: Gathered[] = []
+  #patience = 0
+  #watched = false
+
+  constructor(writer: BatchWriter) {
+    this.#writer = writer
+  }
+
+  /** Notes a write that is about to be made; true if it goes on with a stream, and should be added. */
+  continues(offset: number, bytes: number): boolean {
+    const follows = offset === this.#end
+    // Metadata that is written now and then does not end a stream.
+    if (!follows && bytes < LONG_WRITE) return false
+    const isStream = follows && this.#row >= Math.max(STREAM_BYTES, this.#writes * LONG_WRITE)
+    this.#row = follows ? this.#row + bytes : bytes
+    this.#writes = follows ? this.#writes + 1 : 1
+    this.#end = offset + bytes
+    if (!isStream && this.#batch.length > 0) this.#submit()
+    return isStream
+  }
+
+  /** Writes together with those that follow. */
+  add(offset: number, from: Uint8Array): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    if (this.#batch.length === 0) this.#offset = offset
+    this.#batch.push({ from, resolve })
+    this.#bytes += from.length
+    this.#patience = PATIENCE
+    if (this.#bytes >= BATCH_BYTES) this.#submit()
+    else this.#watch()
+    return promise
+  }
+
+  #watch(): void {
+    if (this.#watched) return
+    this.#watched = true
+    setImmediate(() => {
+      this.#watched = false
+      if (this.#batch.length === 0) return
+      if (this.#patience-- > 0) this.#watch()
+      else this.#submit()
+    })
+  }
+
+  #submit(): void {
+    const batch = this.#batch
+    const offset = this.#offset
+    this.#batch = []
+    this.#bytes = 0
+    if (batch.length === 1) {
+      // Whoever writes waits for each: nothing is gained.
+      this.#row = 0
+      this.#writes = 0
+      batch[0]!.resolve(this.#writer.now(offset, batch[0]!.from))
+      return
+    }
+    const written = this.#writer.batch(
+      offset,
+      batch.map(({ from }) => from),
+    )
+    written.then(
+      () => {
+        for (const { resolve } of batch) resolve(DONE)
+      },
+      () => this.#singly(offset, batch),
+    )
+  }
+
+  /** Each has an error of its own, or none. */
+  #singly(offset: number, batch: readonly Gathered[]): void {
+    let at = offset
+    for (const { from, resolve } of batch) {
+      resolve(this.#writer.single(at, from))
+      at += from.length
+    }
+  }
+}
