@@ -2,6 +2,7 @@ import type { BlockNode, BlockStatus } from '@blockloom/block-core'
 import { DONE } from '@blockloom/block-driver'
 import { equalRange } from './compare/equal-range.ts'
 import { alignedBuffer } from './pieces/aligned-buffer.ts'
+import { isQuick } from './pieces/is-quick.ts'
 
 /** @public */
 export interface CompareOptions {
@@ -32,8 +33,6 @@ const PART = 512 * 1024
 
 /** Pieces in flight, at most; each takes two buffers. */
 const PARALLEL = 4
-/** Turns of the event loop that a piece of what the host has in memory may take. */
-const QUICK = 2
 
 const SECTOR = 512
 
@@ -185,19 +184,6 @@ class Pieces {
     this.#buffers.push(...buffers)
     return null
   }
-}
-
-/** It has ended within a few turns of the event loop. */
-async function isQuick(result: Promise<unknown>): Promise<boolean> {
-  let ended = false
-  const end = (): void => void (ended = true)
-  result.then(end, end)
-  for (let turn = 0; turn <= QUICK; turn++) {
-    await Promise.resolve()
-    if (ended) return true
-    await new Promise((resolve) => setImmediate(resolve))
-  }
-  return ended
 }
 
 /** Offset of the first sector that differs, or null; null for `b` stands for zeroes. */

@@ -1,3 +1,5 @@
+import { isQuick } from './is-quick.ts'
+
 /**
  * Runs the pieces of a long copy side by side, a few at a time. The first failure counts: no new piece starts after it.
  *
@@ -5,17 +7,28 @@
  */
 export class PiecePool {
   readonly #parallel: number
+  #limit: number
   #running = 0
   #failed: { readonly error: unknown } | null = null
   #waiting: (() => void)[] = []
 
-  constructor(parallel: number) {
+  /**
+   * @param parallel - pieces in flight, at most
+   * @param initially - so many while nothing has to be waited for: what is cached is done at once, and fewer buffers
+   * stay in the processor's cache
+   */
+  constructor(parallel: number, initially = parallel) {
     this.#parallel = parallel
+    this.#limit = initially
   }
 
   /** Starts a piece as soon as there is room. @throws what an earlier one failed with */
   async start(piece: () => Promise<void>): Promise<void> {
-    while (this.#running >= this.#parallel && this.#failed === null) await this.#change()
+    while (this.#running >= this.#limit && this.#failed === null) {
+      const change = this.#change()
+      if (this.#limit < this.#parallel && !(await isQuick(change))) this.#limit++
+      else await change
+    }
     this.#throwFailure()
     this.#running++
     piece()

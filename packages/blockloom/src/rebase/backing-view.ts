@@ -1,4 +1,5 @@
 import type { BlockNode } from '@blockloom/block-core'
+import { DONE } from '@blockloom/block-driver'
 
 /** What a chain has in a range: zeroes, something that must be read, or what the common layer has. @internal */
 export type ViewKind = 'zero' | 'data' | 'common'
@@ -41,9 +42,9 @@ export class BackingView {
     return { kind: status.zero ? 'zero' : 'data', bytes: status.bytes }
   }
 
-  async read(offset: number, into: Uint8Array): Promise<void> {
+  read(offset: number, into: Uint8Array): Promise<void> {
     const inside = this.#node === null ? 0 : Math.max(0, Math.min(into.length, this.#node.size - offset))
     into.fill(0, inside)
-    if (inside > 0) await this.#node!.read(offset, inside === into.length ? into : into.subarray(0, inside))
+    return inside > 0 ? this.#node!.read(offset, inside === into.length ? into : into.subarray(0, inside)) : DONE
   }
 }
