@@ -249,7 +249,7 @@ describe('a driver that is done in the same turn', () => {
     expect(into).toEqual(new Uint8Array(16).fill(7))
     expect(reading).toBe(DONE)
     expect(node.write(512, into)).toBe(DONE)
-    expect(bitmap.count).toBe(512)
+    expect(bitmap.dirtyBytes).toBe(512)
     expect(node.status(0, 4096)).toMatchObject({ data: true, bytes: 4096 })
     await node.drained(async () => {})
   })

@@ -37,17 +37,24 @@ export interface Measured {
   readonly memoryLimit?: number
 }
 
-/** Runs both sides in turn, so that what the host does besides hits both. */
+/**
+ * Runs both sides in turn, so that what the host does besides hits both, and neither always comes first: who comes second
+ * may find memory and files in another state.
+ */
 export async function measurePair(work: Work, ours: readonly string[], theirs: readonly string[], rounds: number): Promise<Measured> {
   const a: number[] = []
   const b: number[] = []
   let memory = 0
-  for (let round = 0; round < rounds; round++) {
-    const first = await once(work, [...ours, ...work.args])
-    a.push(value(work, first))
-    memory = Math.max(memory, first.peakMemory)
+  const runOurs = async (): Promise<void> => {
+    const timed = await once(work, [...ours, ...work.args])
+    a.push(value(work, timed))
+    memory = Math.max(memory, timed.peakMemory)
     work.verify?.()
-    b.push(value(work, await once(work, work.theirs ?? [...theirs, ...work.args])))
+  }
+  const runTheirs = async (): Promise<void> => void b.push(value(work, await once(work, work.theirs ?? [...theirs, ...work.args])))
+  for (let round = 0; round < rounds; round++) {
+    await (round % 2 === 0 ? runOurs() : runTheirs())
+    await (round % 2 === 0 ? runTheirs() : runOurs())
   }
   const ratio = median(a) / median(b)
   const { name, kind, limit, memoryLimit } = work

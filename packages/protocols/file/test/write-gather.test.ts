@@ -35,7 +35,7 @@ function gathering(failing: { batch?: boolean; single?: number } = {}) {
     for (let i = 0; i < 4; i++) void write(i * MIB)
     made.length = 0
   }
-  return { write, stream, made }
+  return { gather, write, stream, made }
 }
 
 describe('long writes in a row', () => {
@@ -57,6 +57,15 @@ describe('long writes in a row', () => {
     stream()
     await Promise.all([write(4 * MIB), write(100 * MIB, 65536), write(5 * MIB, 65536), write(200 * MIB), write(201 * MIB)])
     expect(made).toEqual(['at once 100+0.0625', 'batch 4+1.0625', 'at once 200+1', 'at once 201+1'])
+  })
+
+  test('go on behind one that is made elsewhere, and stay where they belong', async () => {
+    const { gather, write, stream, made } = gathering()
+    stream()
+    const before = [write(4 * MIB), write(5 * MIB, 65536)]
+    expect(gather.continues(5 * MIB + 65536, 3 * MIB)).toBe(true)
+    await Promise.all([...before, write(8 * MIB + 65536), write(9 * MIB + 65536)])
+    expect(made).toEqual(['batch 4+1.0625', 'batch 8.0625+2'])
   })
 
   test('are no stream if they are short', async () => {

@@ -63,6 +63,8 @@ export class WriteGather {
 
   /** Writes together with those that follow. */
   add(offset: number, from: Uint8Array): Promise<void> {
+    // A write of the stream may have been made elsewhere; a batch has no gaps.
+    if (this.#batch.length > 0 && offset !== this.#offset + this.#bytes) this.#submit()
     const { promise, resolve } = Promise.withResolvers<void>()
     if (this.#batch.length === 0) this.#offset = offset
     this.#batch.push({ from, resolve })
