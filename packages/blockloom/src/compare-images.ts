@@ -3,6 +3,7 @@ import { DONE } from '@blockloom/block-driver'
 import { equalRange } from './compare/equal-range.ts'
 import { alignedBuffer } from './pieces/aligned-buffer.ts'
 import { isQuick } from './pieces/is-quick.ts'
+import { Turns } from './pieces/turns.ts'
 
 /** @public */
 export interface CompareOptions {
@@ -123,6 +124,7 @@ class Pieces {
   readonly #report: (done: number) => void
   readonly #queue: Piece[] = []
   readonly #buffers: Uint8Array[] = []
+  readonly #turns = new Turns()
   /**
    * How many are in flight now. While everything is in the host's memory, one is enough, and its buffers stay in the
    * processor's cache; there is one more whenever something had to be waited for.
@@ -141,6 +143,8 @@ class Pieces {
   /** Compares two nodes, or one with zeroes, or (none) counts the piece as equal. */
   async add(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<void> {
     while (this.#queue.length >= this.#parallel) await this.#takeOne()
+    const turn = this.#turns.spend(nodes.length * bytes)
+    if (turn !== null) await turn
     if (this.found) return
     const result = nodes.length === 0 ? Promise.resolve(null) : this.#compare(offset, bytes, nodes)
     // A failure is thrown when its turn comes.

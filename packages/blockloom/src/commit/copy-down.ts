@@ -4,6 +4,7 @@ import { RateLimit } from '../copy/rate-limit.ts'
 import { BufferPool } from '../pieces/buffer-pool.ts'
 import { EarlyFlush } from '../pieces/early-flush.ts'
 import { PiecePool } from '../pieces/piece-pool.ts'
+import { Turns } from '../pieces/turns.ts'
 
 /** @internal */
 export interface CopyDown {
@@ -31,6 +32,7 @@ const PARALLEL = 3
  */
 export async function copyDown(work: CopyDown): Promise<void> {
   const { top, signal, onProgress } = work
+  const turns = new Turns()
   const copy = new Copy(work, onProgress === undefined ? 0 : await dataBytes(top, signal))
   try {
     for (let at = 0; at < top.size; ) {
@@ -38,6 +40,8 @@ export async function copyDown(work: CopyDown): Promise<void> {
       const run = await runAt(top, at, top.size - at)
       const bytes = run.kind === 'absent' ? run.bytes : run.kind === 'zero' ? await copy.zero(at, run.bytes) : await copy.data(at, run.bytes)
       at += bytes
+      const turn = turns.spend(run.kind === 'data' ? bytes : 0)
+      if (turn !== null) await turn
     }
     await copy.finish()
   } finally {

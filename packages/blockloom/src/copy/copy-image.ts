@@ -1,6 +1,7 @@
 import { BlockError, DONE, isBlockError, RequestFlag } from '@blockloom/block-driver'
 import type { BlockNode } from '@blockloom/block-core'
 import { alignedBuffer } from '../pieces/aligned-buffer.ts'
+import { Turns } from '../pieces/turns.ts'
 import { Crew } from './crew.ts'
 import { InOrder } from './in-order.ts'
 import { PieceSource } from './piece-source.ts'
@@ -66,6 +67,7 @@ class Copy {
   readonly #piece: number
   readonly #unit: number
   readonly #order = new InOrder()
+  readonly #turns = new Turns()
   readonly #rate: RateLimit | null
   readonly #crew: Crew
   #targetIsZero: boolean
@@ -108,6 +110,8 @@ class Copy {
       this.#o.signal?.throwIfAborted()
       const run = await this.#pieces.run(at)
       if (run.kind === 'data') this.#total += run.bytes
+      const turn = this.#turns.spend(0)
+      if (turn !== null) await turn
       at += run.bytes
     }
     this.#report(0)
@@ -149,6 +153,8 @@ class Copy {
         if (writing !== DONE) await writing
         this.#crew.progress()
         if (run.kind === 'data') this.#report(run.bytes)
+        const turn = this.#turns.spend(run.kind === 'data' ? run.bytes : 0)
+        if (turn !== null) await turn
       } catch (error) {
         this.#failed ??= { error }
         if (!passed) {

@@ -3,6 +3,7 @@ import { BlockError, DONE, isBlockError } from '@blockloom/block-driver'
 import { BufferPool } from '../pieces/buffer-pool.ts'
 import { EarlyFlush } from '../pieces/early-flush.ts'
 import { PiecePool } from '../pieces/piece-pool.ts'
+import { Turns } from '../pieces/turns.ts'
 import type { BackingView, ViewRun } from './backing-view.ts'
 import { differences } from './differences.ts'
 import { Suspects, type Suspect } from './suspects.ts'
@@ -54,6 +55,7 @@ class Copy {
   readonly #work: CopyDifferences
   readonly #unit: number
   readonly #pool = new PiecePool(PARALLEL, 1)
+  readonly #turns = new Turns()
   readonly #buffers: BufferPool
   readonly #suspects: Suspects
   readonly #flush: EarlyFlush
@@ -95,10 +97,14 @@ class Copy {
       }
       at += bytes
       this.looked(at)
+      const turn = this.#turns.spend(0)
+      if (turn !== null) await turn
     }
   }
 
   async #start(suspect: Suspect): Promise<void> {
+    const turn = this.#turns.spend(2 * (suspect.to - suspect.from))
+    if (turn !== null) await turn
     this.#work.signal?.throwIfAborted()
     await this.#pool.start(async () => {
       this.#inFlight.add(suspect.from)
