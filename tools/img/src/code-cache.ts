@@ -1,6 +1,6 @@
-import { mkdirSync, readFileSync, renameSync, statSync, unlinkSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, mkdirSync, openSync, readFileSync, renameSync, unlinkSync, writeFileSync, type Stats } from 'node:fs'
 import module from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import vm from 'node:vm'
 
 /** Commands that take longer need no fast start; and V8 may have dropped by then what it compiled at the start. */
@@ -14,7 +14,8 @@ const PLAIN = /^[\w.-]{1,80}$/
  * Node has a cache of its own, `module.enableCompileCache()`. It keeps what is compiled while a file is loaded; functions
  * that are compiled at their first call are compiled again in every process, which takes as long as all else that a
  * short command does. This one is written at the end, and has all that was called. It lies in the same place, obeys the
- * same environment variables, and is used only if nobody else could have written it.
+ * same environment variables (in a folder of its own, which only its owner can change), and is used only if nobody else
+ * could have written it.
  *
  * @param name - changes whenever the script does
  * @internal
@@ -35,26 +36,33 @@ function cachePath(name: string): string | undefined {
   module.enableCompileCache?.()
   const directory = module.getCompileCacheDir?.()
   if (directory === undefined || !PLAIN.test(name)) return undefined
-  return join(directory, `${name}.code`)
+  return join(directory, 'blockloom', `${name}.code`)
 }
 
 /** The compiled code, if it is ours. */
 function readCache(path: string): Buffer | undefined {
+  let fd: number | undefined
   try {
-    // Whoever could write to it could have us run anything.
-    const { uid, mode } = statSync(path)
-    if (uid !== (process.getuid?.() ?? uid) || (mode & 0o022) !== 0) return undefined
-    return readFileSync(path)
+    if (!isOurs(lstatSync(dirname(path)))) return undefined
+    fd = openSync(path, constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0))
+    return isOurs(fstatSync(fd)) ? readFileSync(fd) : undefined
   } catch {
     return undefined
+  } finally {
+    if (fd !== undefined) closeSync(fd)
   }
+}
+
+/** Whoever else could write to it could have us run anything. */
+function isOurs({ uid, mode }: Stats): boolean {
+  return uid === (process.getuid?.() ?? uid) && (mode & 0o022) === 0
 }
 
 function writeCache(path: string, script: vm.Script): void {
   if (performance.now() > SHORT_MS) return
   const temporary = `${path}.${process.pid}`
   try {
-    mkdirSync(join(path, '..'), { recursive: true, mode: 0o700 })
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     writeFileSync(temporary, script.createCachedData(), { flag: 'wx', mode: 0o600 })
     renameSync(temporary, path)
   } catch {

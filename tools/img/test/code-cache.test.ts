@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -58,6 +58,18 @@ describe('the cache of compiled code', () => {
     // V8 itself compares nothing but the lengths.
     expect(run('() => 2', 'a')).toBe('2')
     expect(statSync(join(folder, file!)).mode & 0o777).toBe(0o600)
+  })
+
+  test('in a folder that others may write to, or that lies elsewhere, is not used', () => {
+    run('() => 1', 'a')
+    const place = join(folder, files()[0]!, '..')
+    chmodSync(place, 0o777)
+    expect(run('() => 2', 'a')).toBe('2')
+    chmodSync(place, 0o700)
+    run('() => 1', 'b')
+    renameSync(place, `${place}-elsewhere`)
+    symlinkSync(`${place}-elsewhere`, place)
+    expect(run('() => 2', 'b')).toBe('2')
   })
 
   test('is not kept where Node keeps none, or under names that are no names', () => {
