@@ -38,20 +38,27 @@ function plainProgress(host: Host, step: number): Progress {
 const JSON_PERIOD = 200
 const BAR_PERIOD = 100
 
-function jsonProgress(host: Host): Progress {
+/** Calls `show` for the first and the last step, and at most once a period in between. */
+function paced(host: Host, period: number, show: (done: number, total: number, elapsed: number) => void): Progress['update'] {
   const started = host.now()
   let last = -Infinity
   let finished = false
+  return (done, total) => {
+    const now = host.now()
+    const complete = done >= total
+    if (finished || (!complete && now - last < period)) return
+    finished = complete
+    last = now
+    show(done, total, now - started)
+  }
+}
+
+function jsonProgress(host: Host): Progress {
   return {
-    update(done, total) {
-      const now = host.now()
-      const complete = done >= total
-      if (finished || (!complete && now - last < JSON_PERIOD)) return
-      finished = complete
-      last = now
-      const { speed, left } = estimate(now - started, done, total)
+    update: paced(host, JSON_PERIOD, (done, total, elapsed) => {
+      const { speed, left } = estimate(elapsed, done, total)
       host.out(`${JSON.stringify({ done, total, percent: Math.round(share(done, total) * 100) / 100, bytesPerSecond: Math.round(speed), secondsLeft: left === null ? null : Math.round(left * 10) / 10 })}\n`)
-    },
+    }),
     end: () => undefined,
   }
 }
@@ -59,18 +66,8 @@ function jsonProgress(host: Host): Progress {
 const MAX_BAR_CHARS = 30
 
 function barProgress(host: Host, columns: number): Progress {
-  const started = host.now()
-  let last = -Infinity
-  let finished = false
   return {
-    update(done, total) {
-      const now = host.now()
-      const complete = done >= total
-      if (finished || (!complete && now - last < BAR_PERIOD)) return
-      finished = complete
-      last = now
-      host.out(`\r${barLine(done, total, now - started, columns - 1)}\u001b[K`)
-    },
+    update: paced(host, BAR_PERIOD, (done, total, elapsed) => host.out(`\r${barLine(done, total, elapsed, columns - 1)}\u001b[K`)),
     end: () => host.out('\n'),
   }
 }
