@@ -31,7 +31,8 @@ export async function commitLocked(writer: Qcow2Writer, stable: boolean, without
   const dropped = frees.take()
   let l1Writes = l1.takeDirty()
   const tables = l2Cache.takeDirty()
-  const isBehind = withoutRefcounts && (refcounts.tableDirty || refcounts.cache.dirtyBytes > 0)
+  // What is dropped becomes free behind this commit: that is for the next one, which may never come.
+  const isBehind = withoutRefcounts && (refcounts.tableDirty || refcounts.cache.dirtyBytes > 0 || dropped.length > 0 || writer.isFreeing)
   let tableWrites = withoutRefcounts ? [] : refcounts.takeDirtyTable()
   const blocks = withoutRefcounts ? null : refcounts.cache.takeDirty()
   let tablesTaken = true

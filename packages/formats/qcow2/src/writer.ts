@@ -45,6 +45,7 @@ export class Qcow2Writer {
   #preparing: Promise<void> | undefined
   #growing: Promise<void> | undefined
   #freeing: Promise<void> = Promise.resolve()
+  #toFree = 0
 
   constructor(image: Qcow2Image, refcountTable: Uint8Array, fileSize: number, snapshots: SnapshotStore) {
     const { geometry, file, header, corruption } = image
@@ -94,10 +95,19 @@ export class Qcow2Writer {
   freeLater(dropped: readonly PendingFree[]): void {
     if (dropped.length === 0) return
     const passed = this.grace.passed()
+    this.#toFree++
     this.#freeing = this.#freeing
       .then(() => passed)
       .then(() => release(this, dropped))
       .catch((error: unknown) => this.image.warn(`Clusters leaked: ${error instanceof Error ? error.message : String(error)}`))
+      .finally(() => {
+        this.#toFree--
+      })
+  }
+
+  /** Clusters that nothing on disk points to any more are still counted as used. */
+  get isFreeing(): boolean {
+    return this.#toFree > 0
   }
 
   /** Writes everything, until nothing is left to be freed. */

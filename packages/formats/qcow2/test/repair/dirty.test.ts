@@ -35,6 +35,20 @@ describe('an image with lazy refcounts', () => {
     expect(await check(file)).toEqual(CLEAN)
   })
 
+  it('is dirty, too, when clusters are freed: their refcounts come later', async () => {
+    const file = await createInMemory({ size: '1M', lazy_refcounts: true, cluster_size: 4096, preallocation: 'metadata' })
+    const image = await openQcow2({ file })
+    await image.discard!(64 * KIB, 128 * KIB)
+    await image.writer!.flush('stable')
+    expect(file.content[DIRTY]).toBe(1)
+    const killed = new MemoryChild({ content: file.content })
+    expect(await check(killed)).toMatchObject({ corruptions: 0, leaks: 32 })
+    await (await openQcow2({ file: killed })).close()
+    expect(await check(killed)).toEqual(CLEAN)
+    await image.close()
+    expect(await check(file)).toEqual(CLEAN)
+  })
+
   it('stays clean if nothing is allocated', async () => {
     const file = await createInMemory({ size: '1M', lazy_refcounts: true, preallocation: 'metadata' })
     expect(file.content[DIRTY]).toBe(0)
