@@ -11,6 +11,8 @@ import type { Qcow2Writer } from '../writer.ts'
 
 /** Bytes of bits that are written together, if clusters are not larger. */
 const PIECE = 1024 * 1024
+/** Bytes of a word of bits, as the reference has them in memory. */
+const WORD = 8
 
 /**
  * Writes the bits of a bitmap and its table to new places. What is all zero or all ones takes no place but in the table.
@@ -79,7 +81,6 @@ function bitsOf(content: BitmapContent, index: number, size: number, clusterSize
   const last = offset + bytes === total ? lastByteMask(size, granularityBits) : 0xff
   bits[bytes - 1]! &= last
   if (isZero(bits)) return 'all-zeroes'
-  let ones = 0
-  while (bits[ones] === 0xff) ones++
-  return ones >= bytes - 1 && bits[bytes - 1] === last ? 'all-ones' : bits
+  // Where the disk ends inside a word of bits, the reference (7.2) takes the rest of it as dirty, too, once the disk grows.
+  return bytes % WORD === 0 && bits.every((byte) => byte === 0xff) ? 'all-ones' : bits
 }

@@ -112,6 +112,18 @@ describe.runIf(haveReference)('stored bitmaps and the reference', () => {
     }
   })
 
+  it('get no bits past the end when the reference grows the disk', async () => {
+    for (const granularity of [512, 4096, 65536]) {
+      const name = `grown-${granularity}`
+      tools.create(name, String(SIZE), 'cluster_size=4k')
+      await changing(name, async (image) => {
+        await image.bitmaps!.store!([contentOf('all', granularity, new Uint8Array(bitBytes(SIZE, granularity)).fill(0xff))])
+      })
+      tools.img('resize', '-f', 'qcow2', name, String(SIZE + 4 * MIB))
+      expect(await dirtyInReference(name, 'all')).toEqual([[0, Math.ceil(SIZE / granularity) * granularity]])
+    }
+  })
+
   it('both change the same ones in turn', async () => {
     tools.create('turns', String(SIZE), 'cluster_size=4k')
     tools.img('bitmap', '--add', '-g', '4k', 'turns', 'a')

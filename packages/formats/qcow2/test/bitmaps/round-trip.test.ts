@@ -85,7 +85,7 @@ describe('bitmaps that were stored', () => {
     bits[bits.length - 1] = 0x1f
     const asked: [number, number][] = []
     await image.bitmaps!.store!([contentOf('b', 512, bits, true, asked)])
-    expect(tableKinds(file, 'b')).toEqual(['all-zeroes', 'all-ones', 'data', 'all-zeroes', 'all-ones'])
+    expect(tableKinds(file, 'b')).toEqual(['all-zeroes', 'all-ones', 'data', 'all-zeroes', 'data'])
     // Ascending, and nothing past the end is asked for.
     expect(asked).toEqual([[0, 4096], [4096, 4096], [8192, 4096], [12288, 4096], [16384, 1]])
     expect(await loadBits(image, 'b')).toEqual(bits)
@@ -99,7 +99,7 @@ describe('bitmaps that were stored', () => {
     const file = await createInMemory({ size: 5 * 65536, cluster_size: 4096 })
     const image = await openQcow2({ file })
     await image.bitmaps!.store!([contentOf('all', 65536, Uint8Array.of(0xff)), contentOf('some', 65536, Uint8Array.of(0xf1))])
-    expect(tableKinds(file, 'all')).toEqual(['all-ones'])
+    expect(tableKinds(file, 'all')).toEqual(['data'])
     expect(await loadBits(image, 'all')).toEqual(Uint8Array.of(0x1f))
     expect(await loadBits(image, 'some')).toEqual(Uint8Array.of(0x11))
     await image.close()
