@@ -3,10 +3,11 @@ import { fileDriver } from '@blockloom/protocol-file'
 import { expect, test, vi } from 'vitest'
 import { expectBytes, open, pattern, read, scratchFile } from './scratch.ts'
 
-vi.mock('koffi', () => {
-  throw new Error('Cannot find package')
-})
-vi.mock('../src/native/compiled-koffi.ts', () => ({ compiledKoffi: () => undefined }))
+vi.mock('../src/native/require-koffi.ts', () => ({
+  requireKoffi: () => {
+    throw new Error("Cannot find module 'koffi'")
+  },
+}))
 
 test.runIf(hostHasLibc())('a missing koffi is said once, and files work without', async () => {
   const driver = fileDriver()

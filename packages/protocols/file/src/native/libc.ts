@@ -1,5 +1,5 @@
 import { constants } from 'node:os'
-import { compiledKoffi } from './compiled-koffi.ts'
+import { requireKoffi } from './require-koffi.ts'
 
 /**
  * The system calls that Node does not have, by way of the optional package `koffi`. All return what the call
@@ -59,7 +59,7 @@ export function hostHasLibc(): boolean {
 async function load(): Promise<Libc | null> {
   if (!hostHasLibc()) return null
   try {
-    return bind(compiledKoffi() ?? (await import('koffi')).default)
+    return bind(requireKoffi())
   } catch {
     return null
   }
