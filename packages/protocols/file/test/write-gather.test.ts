@@ -56,7 +56,14 @@ describe('long writes in a row', () => {
     const { write, stream, made } = gathering()
     stream()
     await Promise.all([write(4 * MIB), write(100 * MIB, 65536), write(5 * MIB, 65536), write(200 * MIB), write(201 * MIB)])
-    expect(made).toEqual(['at once 100+0.0625', 'batch 4+1.0625', 'at once 200+1', 'at once 201+1'])
+    expect(made).toEqual(['at once 100+0.0625', 'at once 200+1', 'at once 201+1', 'batch 4+1.0625'])
+  })
+
+  test('are gathered for as long as those in front of them are being written', async () => {
+    const { write, stream, made } = gathering()
+    stream()
+    await Promise.all([4, 5, 6, 7, 8, 9, 10].map((i) => write(i * MIB)))
+    expect(made).toEqual(['batch 4+2', 'batch 6+5'])
   })
 
   test('go on behind one that is made elsewhere, and stay where they belong', async () => {

@@ -5,6 +5,7 @@ import { isMissing } from '../native/libc.ts'
 import type { HostIo } from './host-io.ts'
 import { HoleFiller } from './hole-filler.ts'
 import { Pacer, READ_PACE, WRITE_PACE } from './pacer.ts'
+import { ReadAhead } from './read-ahead.ts'
 import { readFully, writeAllFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
 import { WriteGather } from './write-gather.ts'
@@ -43,11 +44,14 @@ export class BufferedIo implements HostIo {
   readonly #writes: Pacer
   #nowait: boolean
   #patience = MOST_TURNS
+  /** Where streams are read elsewhere, writing them here is what the processor's cache likes. */
+  readonly #ahead: ReadAhead | null
 
   constructor(fd: number, libc: Libc | null, clock: Clock) {
     this.#fd = fd
     this.#libc = libc
     this.#nowait = libc !== null
+    this.#ahead = libc?.aio ? new ReadAhead(fd, libc, libc.aio) : null
     this.#reads = new Pacer(READ_PACE, clock)
     this.#writes = new Pacer(WRITE_PACE, clock)
   }
@@ -58,6 +62,8 @@ export class BufferedIo implements HostIo {
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
+    const ahead = this.#ahead?.read(offset, into)
+    if (ahead) return ahead
     if (into.length > SHORT_READ) return readFully(this.#fd, offset, into, 0)
     if (!this.#budget.spend(into.length)) return this.#budget.turn().then(() => this.read(offset, into))
     if (!this.#nowait) return this.#readQuickly(offset, into)
@@ -66,9 +72,8 @@ export class BufferedIo implements HostIo {
   }
 
   write(offset: number, from: Uint8Array): Promise<void> {
-    const continues = this.#gather.continues(offset, from.length)
     if (from.length > SHORT_WRITE) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
-    if (continues) return this.#gather.add(offset, from)
+    if (this.#ahead === null && this.#gather.continues(offset, from.length)) return this.#gather.add(offset, from)
     if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.#writeQuickly(offset, from))
     return this.#writeQuickly(offset, from)
   }

@@ -1,9 +1,6 @@
 import { DONE } from '@blockloom/block-driver'
+import { LongRow } from './long-row.ts'
 
-/** Shorter writes, on the average, are made sooner than another thread would begin. */
-const LONG_WRITE = 256 * 1024
-/** So many bytes in a row make a stream. */
-const STREAM_BYTES = 4 * 1024 * 1024
 /** What is written at once: as much as makes the way to another thread and back not matter. */
 const BATCH_BYTES = 2 * 1024 * 1024
 /** Turns of the event loop that a batch waits for more. */
@@ -33,15 +30,13 @@ export interface BatchWriter {
  */
 export class WriteGather {
   readonly #writer: BatchWriter
-  #end = 0
-  /** Bytes in a row, up to `#end`. */
-  #row = 0
-  /** How many they were. */
-  #writes = 0
+  readonly #row = new LongRow(false)
   #offset = 0
   #bytes = 0
   #batch: Gathered[] = []
   #patience = 0
+  /** Batches that are being written. */
+  #underWay = 0
   #watched = false
 
   constructor(writer: BatchWriter) {
@@ -50,15 +45,7 @@ export class WriteGather {
 
   /** Notes a write that is about to be made; true if it goes on with a stream, and should be added. */
   continues(offset: number, bytes: number): boolean {
-    const follows = offset === this.#end
-    // Metadata that is written now and then does not end a stream.
-    if (!follows && bytes < LONG_WRITE) return false
-    const isStream = follows && this.#row >= Math.max(STREAM_BYTES, this.#writes * LONG_WRITE)
-    this.#row = follows ? this.#row + bytes : bytes
-    this.#writes = follows ? this.#writes + 1 : 1
-    this.#end = offset + bytes
-    if (!isStream && this.#batch.length > 0) this.#submit()
-    return isStream
+    return this.#row.continues(offset, bytes)
   }
 
   /** Writes together with those that follow. */
@@ -69,10 +56,16 @@ export class WriteGather {
     if (this.#batch.length === 0) this.#offset = offset
     this.#batch.push({ from, resolve })
     this.#bytes += from.length
+    this.#goOn()
+    return promise
+  }
+
+  /** Nothing is lost by waiting for more while the batch before is being written. */
+  #goOn(): void {
+    if (this.#underWay > 0 || this.#batch.length === 0) return
     this.#patience = PATIENCE
     if (this.#bytes >= BATCH_BYTES) this.#submit()
     else this.#watch()
-    return promise
   }
 
   #watch(): void {
@@ -80,7 +73,7 @@ export class WriteGather {
     this.#watched = true
     setImmediate(() => {
       this.#watched = false
-      if (this.#batch.length === 0) return
+      if (this.#underWay > 0 || this.#batch.length === 0) return
       if (this.#patience-- > 0) this.#watch()
       else this.#submit()
     })
@@ -91,22 +84,28 @@ export class WriteGather {
     const offset = this.#offset
     this.#batch = []
     this.#bytes = 0
-    if (batch.length === 1) {
+    if (batch.length === 1 && this.#underWay === 0) {
       // Whoever writes waits for each: nothing is gained.
-      this.#row = 0
-      this.#writes = 0
+      this.#row.forget()
       batch[0]!.resolve(this.#writer.now(offset, batch[0]!.from))
       return
     }
+    this.#underWay++
     const written = this.#writer.batch(
       offset,
       batch.map(({ from }) => from),
     )
     written.then(
       () => {
+        this.#underWay--
         for (const { resolve } of batch) resolve(DONE)
+        this.#goOn()
       },
-      () => this.#singly(offset, batch),
+      () => {
+        this.#underWay--
+        this.#singly(offset, batch)
+        this.#goOn()
+      },
     )
   }
 

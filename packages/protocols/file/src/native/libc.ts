@@ -1,5 +1,7 @@
 import { constants } from 'node:os'
+import { bindAio, type Aio } from './aio.ts'
 import { requireKoffi } from './require-koffi.ts'
+import { Slots } from './slots.ts'
 
 /**
  * The system calls that Node does not have, by way of the optional package `koffi`. All return what the call
@@ -26,6 +28,8 @@ export interface Libc {
   fileSystemType(fd: number): number
   /** Where a buffer lies in memory, modulo 1 MiB. */
   address(buffer: Uint8Array): number
+  /** `null` where the host's library is not glibc. */
+  readonly aio: Aio | null
 }
 
 /** `whence` of lseek(2), Linux. @internal */
@@ -65,7 +69,8 @@ async function load(): Promise<Libc | null> {
   }
 }
 
-type Koffi = (typeof import('koffi'))['default']
+/** @internal */
+export type Koffi = (typeof import('koffi'))['default']
 type Call = (...args: readonly (number | Uint8Array | string)[]) => number
 
 function bind(koffi: Koffi): Libc {
@@ -128,6 +133,7 @@ function bind(koffi: Koffi): Libc {
       return failure < 0 ? failure : new DataView(answer.buffer).getUint32(0, true)
     },
     address: (buffer) => Number(koffi.address(buffer) % 1048576n),
+    aio: optional(() => bindAio(koffi, slots)),
   }
 }
 
@@ -141,28 +147,5 @@ function optional<T>(make: () => T): T | null {
     return make()
   } catch {
     return null
-  }
-}
-
-class Slots {
-  #free: number
-  readonly #waiting: (() => void)[] = []
-
-  constructor(free: number) {
-    this.#free = free
-  }
-
-  take(): Promise<void> | undefined {
-    if (this.#free > 0) {
-      this.#free--
-      return undefined
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve))
-  }
-
-  give(): void {
-    const next = this.#waiting.shift()
-    if (next) next()
-    else this.#free++
   }
 }

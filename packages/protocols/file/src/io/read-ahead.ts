@@ -1,0 +1,116 @@
+import { constants } from 'node:os'
+import type { Libc } from '../native/libc.ts'
+import type { Aio, ControlBlock } from '../native/aio.ts'
+import { LongRow } from './long-row.ts'
+import { readFully } from './threads.ts'
+
+const { EINPROGRESS } = constants.errno
+/** One read of so many is looked up in the page cache before. */
+const LOOK_EVERY = 8
+/** Turns of the event loop without a read that ended, before a thread waits for it: a millisecond or two. */
+const MOST_TURNS = 256
+/** Reads one after the other that nobody waited behind. */
+const MOST_ALONE = 4
+/** Bytes until it is tried again after that. */
+const RETREAT = 64 * 1024 * 1024
+
+interface Pending {
+  readonly block: ControlBlock
+  readonly offset: number
+  readonly into: Uint8Array
+  readonly resolve: (result: Promise<void> | undefined) => void
+}
+
+/**
+ * Reads streams of what is in the page cache on a thread of the host's library, so that this one can work on what has
+ * been read, or write it, meanwhile. Whoever asks for one read after the other gains nothing by that, and is left alone.
+ *
+ * Node's own threads are woken for every request, and wake this one when it is done: that takes as long as reading half a MiB.
+ *
+ * @internal
+ */
+export class ReadAhead {
+  readonly #fd: number
+  readonly #libc: Libc
+  readonly #aio: Aio
+  readonly #row = new LongRow(true)
+  readonly #pending: Pending[] = []
+  /** Of requests that are over. */
+  readonly #blocks: ControlBlock[] = []
+  #looks = 0
+  #alone = 0
+  #turns = 0
+  #isWatched = false
+
+  constructor(fd: number, libc: Libc, aio: Aio) {
+    this.#fd = fd
+    this.#libc = libc
+    this.#aio = aio
+  }
+
+  /** `null`: read it in another way. */
+  read(offset: number, into: Uint8Array): Promise<void> | null {
+    if (!this.#row.continues(offset, into.length)) return null
+    if (this.#looks++ % LOOK_EVERY === 0 && !this.#isCached(offset, into)) {
+      this.#looks = 0
+      return null
+    }
+    const block = this.#blocks.pop() ?? this.#aio.block()
+    if (this.#aio.read(block, this.#fd, into, offset) < 0) {
+      this.#blocks.push(block)
+      return null
+    }
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#pending.push({ block, offset, into, resolve: resolve as Pending['resolve'] })
+    if (this.#pending.length > 1) this.#alone = 0
+    this.#watch()
+    return promise
+  }
+
+  /** By its last byte: what comes last is read last. */
+  #isCached(offset: number, into: Uint8Array): boolean {
+    const at = into.length - 1
+    return this.#libc.preadNowait(this.#fd, into.subarray(at), offset + at) === 1
+  }
+
+  #watch(): void {
+    if (this.#isWatched || this.#pending.length === 0) return
+    this.#isWatched = true
+    setImmediate(() => {
+      this.#turns = this.#collect() ? 0 : this.#turns + 1
+      if (this.#turns <= MOST_TURNS) return this.#watchOn()
+      this.#turns = 0
+      void this.#aio.wait(this.#pending[0]!.block).then(() => {
+        this.#collect()
+        this.#watchOn()
+      })
+    })
+  }
+
+  #watchOn(): void {
+    this.#isWatched = false
+    this.#watch()
+  }
+
+  /** Ends the requests that are over; they end in the order they came. True if there was one. */
+  #collect(): boolean {
+    const before = this.#pending.length
+    for (let [first] = this.#pending; first !== undefined; [first] = this.#pending) {
+      if (this.#aio.error(first.block) === EINPROGRESS) break
+      this.#pending.shift()
+      this.#end(first)
+    }
+    return this.#pending.length < before
+  }
+
+  #end({ block, offset, into, resolve }: Pending): void {
+    const bytes = this.#aio.result(block)
+    this.#blocks.push(block)
+    if (this.#pending.length === 0 && ++this.#alone >= MOST_ALONE) {
+      this.#alone = 0
+      this.#row.forget(RETREAT)
+    }
+    // The end of the file, or an error, which a thread meets again and reports.
+    resolve(bytes === into.length ? undefined : readFully(this.#fd, offset, into, Math.max(0, bytes)))
+  }
+}

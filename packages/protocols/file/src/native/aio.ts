@@ -1,0 +1,73 @@
+import type { Koffi } from './libc.ts'
+import type { Slots } from './slots.ts'
+
+// struct aiocb of glibc where `long` has 8 bytes (its header aiocb.h): what is not set here is zero.
+const CONTROL_BYTES = 168
+const FILDES = 0
+const BUF = 16
+const NBYTES = 24
+/** `sigev_notify` of `aio_sigevent`. */
+const NOTIFY = 44
+const OFFSET = 128
+const SIGEV_NONE = 1
+
+/** A request that the host works on: it and its buffer have to be kept until it is over. @internal */
+export type ControlBlock = Uint8Array
+
+/**
+ * aio(7) of glibc: one thread for each file takes one request after the other, without being woken for each.
+ *
+ * @internal
+ */
+export interface Aio {
+  /** Memory for a request. */
+  block(): ControlBlock
+  /** aio_read(3): 0, or minus the errno. */
+  read(block: ControlBlock, fd: number, into: Uint8Array, offset: number): number
+  /** aio_error(3): 0, EINPROGRESS, or the errno that the request failed with. */
+  error(block: ControlBlock): number
+  /** aio_return(3), once for each request that is over: bytes, or -1. */
+  result(block: ControlBlock): number
+  /** aio_suspend(3) on another thread: resolves when the request is over, or earlier. */
+  wait(block: ControlBlock): Promise<void>
+}
+
+/**
+ * @param slots - calls on another thread take one
+ * @throws Error if the host's library is not glibc
+ * @internal
+ */
+export function bindAio(koffi: Koffi, slots: Slots): Aio {
+  const libc = koffi.load(null)
+  // musl has the same functions with other structures, and starts a thread for each request.
+  libc.func('const char *gnu_get_libc_version()')
+  const aioRead = libc.func('int aio_read(void *)') as (block: Uint8Array) => number
+  const aioError = libc.func('int aio_error(void *)') as (block: Uint8Array) => number
+  const aioReturn = libc.func('int64 aio_return(void *)') as (block: Uint8Array) => number
+  const aioSuspend = libc.func('int aio_suspend(void *, int, void *)')
+  return {
+    // So much is never kept in V8's own heap, where things are moved.
+    block: () => new Uint8Array(CONTROL_BYTES),
+    read: (block, fd, into, offset) => {
+      block.fill(0)
+      const view = new DataView(block.buffer)
+      view.setInt32(FILDES, fd, true)
+      view.setBigUint64(BUF, koffi.address(into), true)
+      view.setUint32(NBYTES, into.length, true)
+      view.setInt32(NOTIFY, SIGEV_NONE, true)
+      view.setBigInt64(OFFSET, BigInt(offset), true)
+      return aioRead(block) < 0 ? -koffi.errno() : 0
+    },
+    error: (block) => aioError(block),
+    result: (block) => aioReturn(block),
+    wait: async (block) => {
+      await slots.take()
+      const list = new BigUint64Array([koffi.address(block)])
+      // However it ends: the request's own state tells whether it is over.
+      await new Promise<void>((resolve) => aioSuspend.async(list, 1, null, () => resolve()))
+      // So long, at least, the list is in memory.
+      list[0] = 0n
+      slots.give()
+    },
+  }
+}

@@ -1,0 +1,152 @@
+import * as fs from 'node:fs'
+import { constants } from 'node:os'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { BufferedIo } from '../src/io/buffered.ts'
+import { LongRow } from '../src/io/long-row.ts'
+import { ReadAhead } from '../src/io/read-ahead.ts'
+import type { Aio } from '../src/native/aio.ts'
+import { loadLibc, type Libc } from '../src/native/libc.ts'
+import { clock, expectBytes, pattern, scratchFile } from './scratch.ts'
+
+const MIB = 1024 * 1024
+const KIB = 1024
+const libc = await loadLibc()
+
+function opened(content: Uint8Array, flags = 'r'): number {
+  const fd = fs.openSync(scratchFile(content), flags)
+  onTestFinished(() => fs.closeSync(fd))
+  return fd
+}
+
+describe('a row of long requests', () => {
+  const row = (gaps: boolean, ...requests: [number, number][]): boolean[] => {
+    const long = new LongRow(gaps)
+    return requests.map(([offset, bytes]) => long.continues(offset, bytes))
+  }
+
+  test('is a stream after 4 MiB', () => {
+    expect(row(false, [0, 2 * MIB], [2 * MIB, 2 * MIB], [4 * MIB, 1])).toEqual([false, false, true])
+  })
+
+  test('may have gaps, or not', () => {
+    const requests: [number, number][] = [[0, 2 * MIB], [3 * MIB, 2 * MIB], [6 * MIB, MIB], [0, MIB]]
+    expect(row(true, ...requests)).toEqual([false, false, true, false])
+    expect(row(false, ...requests)).toEqual([false, false, false, false])
+  })
+
+  test('is none if the requests are short; some in between elsewhere do not count', () => {
+    expect(row(true, ...Array.from({ length: 200 }, (_, i): [number, number] => [i * 64 * KIB, 64 * KIB]))).not.toContain(true)
+    expect(row(true, [0, 4 * MIB], [100 * MIB, 4096], [4 * MIB, MIB])).toEqual([false, false, true])
+  })
+})
+
+describe.runIf(libc?.aio)('streams of long reads', () => {
+  /** Reads on the host's thread, counted. */
+  function ahead(fd: number, changes: { libc?: Partial<Libc>; aio?: Partial<Aio> } = {}) {
+    const real = libc!.aio!
+    const made = { reads: 0, waits: 0 }
+    const aio: Aio = {
+      ...real,
+      read: (...args) => {
+        made.reads++
+        return (changes.aio?.read ?? real.read)(...args)
+      },
+      ...(changes.aio?.error ? { error: changes.aio.error } : {}),
+      wait: async (block) => {
+        made.waits++
+        await (changes.aio?.wait ?? real.wait)(block)
+      },
+    }
+    const it = new ReadAhead(fd, { ...libc!, ...changes.libc, aio }, aio)
+    /** As if 4 MiB had been read. */
+    const stream = (): void => expect(it.read(0, new Uint8Array(4 * MIB))).toBeNull()
+    return { it, made, stream }
+  }
+
+  test('get what is in the file, and zeroes behind its end', async () => {
+    const content = pattern(16 * MIB + 777)
+    const io = new BufferedIo(opened(content), libc, clock)
+    const got = new Uint8Array(20 * MIB).fill(0xee)
+    const lengths = [MIB, 300 * KIB + 1, 700 * KIB, 512 * KIB]
+    let at = 0
+    let turn = 0
+    await Promise.all(
+      Array.from({ length: 5 }, async () => {
+        while (at < got.length) {
+          const from = at
+          at = Math.min(got.length, from + lengths[turn++ % lengths.length]!)
+          await io.read(from, got.subarray(from, at))
+        }
+      }),
+    )
+    const want = new Uint8Array(got.length)
+    want.set(content)
+    expectBytes(got, want)
+  })
+
+  test('see what was written meanwhile', async () => {
+    const io = new BufferedIo(opened(pattern(12 * MIB), 'r+'), libc, clock)
+    for (let i = 0; i < 12; i++) await io.read(i * MIB, new Uint8Array(MIB))
+    await io.write(3 * MIB, new Uint8Array(MIB).fill(9))
+    const parts = Array.from({ length: 12 }, () => new Uint8Array(MIB))
+    await Promise.all(parts.map((part, i) => io.read(i * MIB, part)))
+    expectBytes(parts[3]!, new Uint8Array(MIB).fill(9))
+    expectBytes(parts[4]!, pattern(12 * MIB).subarray(4 * MIB, 5 * MIB))
+  })
+
+  test('are read elsewhere while several are in flight', async () => {
+    const { it, made, stream } = ahead(opened(pattern(40 * MIB)))
+    stream()
+    for (let i = 4; i < 40; i += 2) await Promise.all([it.read(i * MIB, new Uint8Array(MIB)), it.read((i + 1) * MIB, new Uint8Array(MIB))])
+    expect(made.reads).toBe(36)
+  })
+
+  test('are left alone if whoever reads waits for each', async () => {
+    const { it, made, stream } = ahead(opened(pattern(40 * MIB)))
+    stream()
+    for (let i = 4; i < 40; i++) await it.read(i * MIB, new Uint8Array(MIB))
+    expect(made.reads).toBe(4)
+  })
+
+  test('and if the host would have to fetch them', () => {
+    const { it, made, stream } = ahead(opened(pattern(8 * MIB)), { libc: { preadNowait: () => -constants.errno.EAGAIN } })
+    stream()
+    expect(it.read(4 * MIB, new Uint8Array(MIB))).toBeNull()
+    expect(it.read(5 * MIB, new Uint8Array(MIB))).toBeNull()
+    expect(made.reads).toBe(0)
+  })
+
+  test('or if it takes no more requests', () => {
+    const { it, stream } = ahead(opened(pattern(8 * MIB)), { aio: { read: () => -constants.errno.EAGAIN } })
+    stream()
+    expect(it.read(4 * MIB, new Uint8Array(MIB))).toBeNull()
+  })
+
+  test('fail with the error of the host', async () => {
+    const path = scratchFile(pattern(8 * MIB))
+    const fd = fs.openSync(path, 'w')
+    onTestFinished(() => fs.closeSync(fd))
+    const { it, stream } = ahead(fd, { libc: { preadNowait: () => 1 } })
+    stream()
+    const results = await Promise.allSettled([4, 5].map((i) => it.read(i * MIB, new Uint8Array(MIB))))
+    expect(results.map((result) => (result.status === 'rejected' ? (result.reason as NodeJS.ErrnoException).code : 'read'))).toEqual(['EBADF', 'EBADF'])
+  })
+
+  test('that take long are waited for without asking again and again', async () => {
+    let isOver = false
+    const { it, made, stream } = ahead(opened(pattern(8 * MIB)), {
+      aio: {
+        error: (block) => (isOver ? libc!.aio!.error(block) : constants.errno.EINPROGRESS),
+        wait: async (block) => {
+          await libc!.aio!.wait(block)
+          isOver = true
+        },
+      },
+    })
+    stream()
+    const into = new Uint8Array(MIB)
+    await it.read(4 * MIB, into)
+    expectBytes(into, pattern(8 * MIB).subarray(4 * MIB, 5 * MIB))
+    expect(made.waits).toBe(1)
+  })
+})
