@@ -14,10 +14,10 @@ export function requireKoffi(): typeof koffi {
 }
 
 /** `undefined` if it is not where it is expected: the loader finds it. */
-function compiledPart(require: NodeJS.Require): typeof koffi | undefined {
+function compiledPart(ofKoffi: NodeJS.Require): typeof koffi | undefined {
   try {
     const { platform, arch } = process
-    const found: unknown = require(`@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`)
+    const found: unknown = ofKoffi(`@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`)
     return isKoffi(found) ? found : undefined
   } catch {
     return undefined
