@@ -1,7 +1,7 @@
 import { closeSync, openSync, rmSync, writeSync } from 'node:fs'
 
-/** More than any benchmark writes. */
-const MIB = 3300
+/** More than any benchmark writes, and less than makes the host begin to write it to the disk (a tenth of its memory). */
+const MIB = 1500
 
 /**
  * Writes a file and removes it. A virtual machine may have to get free memory back from its host, which costs whoever

@@ -1,9 +1,12 @@
+/** Turns of the event loop in which nothing gets done, a few microseconds each, until there is one more. */
+const IDLE_TURNS = 32
+
 /**
  * Workers who do the same work side by side: as few as keep it going.
  *
  * There is one at first. While everything is in the host's memory, his requests are done at once, and what he has just
- * read is still in the processor's cache when he writes it; others would only push it out. Whenever a turn of the event
- * loop goes by in which nothing gets done, because something is being waited for, there is one more.
+ * read is still in the processor's cache when he writes it; others would only push it out. Whenever a few turns of the event
+ * loop go by in which nothing gets done, because something is being waited for, there is one more.
  *
  * @internal
  */
@@ -28,9 +31,14 @@ export class Crew {
   /** Resolves when all have ended. */
   async run(): Promise<void> {
     this.#start()
-    for (let seen = this.#done; this.#active > 0 && this.#workers.length < this.#most; seen = this.#done) {
+    let seen = this.#done
+    for (let idle = 0; this.#active > 0 && this.#workers.length < this.#most; ) {
       await new Promise<void>((resolve) => setImmediate(resolve))
-      if (this.#done === seen && this.#active > 0) this.#start()
+      idle = this.#done === seen ? idle + 1 : 0
+      seen = this.#done
+      if (idle < IDLE_TURNS || this.#active === 0) continue
+      this.#start()
+      idle = 0
     }
     await Promise.all(this.#workers)
   }

@@ -5,7 +5,7 @@ import { isMissing } from '../native/libc.ts'
 import type { HostIo } from './host-io.ts'
 import { HoleFiller } from './hole-filler.ts'
 import { Pacer, READ_PACE, WRITE_PACE } from './pacer.ts'
-import { ReadAhead } from './read-ahead.ts'
+import { isReadingAhead, ReadAhead } from './read-ahead.ts'
 import { readFully, writeAllFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
 import { WriteGather } from './write-gather.ts'
@@ -44,7 +44,6 @@ export class BufferedIo implements HostIo {
   readonly #writes: Pacer
   #nowait: boolean
   #patience = MOST_TURNS
-  /** Where streams are read elsewhere, writing them here is what the processor's cache likes. */
   readonly #ahead: ReadAhead | null
 
   constructor(fd: number, libc: Libc | null, clock: Clock) {
@@ -73,7 +72,7 @@ export class BufferedIo implements HostIo {
 
   write(offset: number, from: Uint8Array): Promise<void> {
     if (from.length > SHORT_WRITE) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
-    if (this.#ahead === null && this.#gather.continues(offset, from.length)) return this.#gather.add(offset, from)
+    if (this.#gather.continues(offset, from.length) && !isReadingAhead()) return this.#gather.add(offset, from)
     if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.#writeQuickly(offset, from))
     return this.#writeQuickly(offset, from)
   }

@@ -14,6 +14,14 @@ const MOST_ALONE = 4
 /** Bytes until it is tried again after that. */
 const RETREAT = 64 * 1024 * 1024
 
+/** Reads under way, of all files. */
+let underWay = 0
+
+/** True while a thread reads a stream, of whatever file. @internal */
+export function isReadingAhead(): boolean {
+  return underWay > 0
+}
+
 interface Pending {
   readonly block: ControlBlock
   readonly offset: number
@@ -61,6 +69,7 @@ export class ReadAhead {
       return null
     }
     const { promise, resolve } = Promise.withResolvers<void>()
+    underWay++
     this.#pending.push({ block, offset, into, resolve: resolve as Pending['resolve'] })
     if (this.#pending.length > 1) this.#alone = 0
     this.#watch()
@@ -98,6 +107,7 @@ export class ReadAhead {
     for (let [first] = this.#pending; first !== undefined; [first] = this.#pending) {
       if (this.#aio.error(first.block) === EINPROGRESS) break
       this.#pending.shift()
+      underWay--
       this.#end(first)
     }
     return this.#pending.length < before
