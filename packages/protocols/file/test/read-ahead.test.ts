@@ -108,6 +108,19 @@ describe.runIf(libc?.aio)('streams of long reads', () => {
     expect(made.reads).toBe(4)
   })
 
+  test('and so are others while one is being read', async () => {
+    const [one, other] = [ahead(opened(pattern(12 * MIB))), ahead(opened(pattern(12 * MIB)))]
+    one.stream()
+    other.stream()
+    const reading = one.it.read(4 * MIB, new Uint8Array(MIB))
+    expect(other.it.read(4 * MIB, new Uint8Array(MIB))).toBeNull()
+    await reading
+    const into = new Uint8Array(MIB)
+    await other.it.read(5 * MIB, into)
+    expectBytes(into, pattern(12 * MIB).subarray(5 * MIB, 6 * MIB))
+    expect([one.made.reads, other.made.reads]).toEqual([1, 1])
+  })
+
   test('and if the host would have to fetch them', () => {
     const { it, made, stream } = ahead(opened(pattern(8 * MIB)), { libc: { preadNowait: () => -constants.errno.EAGAIN } })
     stream()

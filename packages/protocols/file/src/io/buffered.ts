@@ -61,9 +61,9 @@ export class BufferedIo implements HostIo {
   }
 
   read(offset: number, into: Uint8Array): Promise<void> {
+    if (into.length > SHORT_READ) return readFully(this.#fd, offset, into, 0)
     const ahead = this.#ahead?.read(offset, into)
     if (ahead) return ahead
-    if (into.length > SHORT_READ) return readFully(this.#fd, offset, into, 0)
     if (!this.#budget.spend(into.length)) return this.#budget.turn().then(() => this.read(offset, into))
     if (!this.#nowait) return this.#readQuickly(offset, into)
     const done = this.#readCached(offset, into)

@@ -12,14 +12,14 @@ const MOST_TURNS = 256
 /** Reads one after the other that nobody waited behind. */
 const MOST_ALONE = 4
 /** Bytes until it is tried again after that. */
-const RETREAT = 64 * 1024 * 1024
+const RETREAT = 1024 * 1024 * 1024
 
-/** Reads under way, of all files. */
-let underWay = 0
+/** Whose reads are under way: one file's at a time. With several, the library makes and ends threads all the time. */
+let reader: ReadAhead | null = null
 
 /** True while a thread reads a stream, of whatever file. @internal */
 export function isReadingAhead(): boolean {
-  return underWay > 0
+  return reader !== null
 }
 
 interface Pending {
@@ -58,7 +58,7 @@ export class ReadAhead {
 
   /** `null`: read it in another way. */
   read(offset: number, into: Uint8Array): Promise<void> | null {
-    if (!this.#row.continues(offset, into.length)) return null
+    if (!this.#row.continues(offset, into.length) || (reader !== null && reader !== this)) return null
     if (this.#looks++ % LOOK_EVERY === 0 && !this.#isCached(offset, into)) {
       this.#looks = 0
       return null
@@ -69,7 +69,7 @@ export class ReadAhead {
       return null
     }
     const { promise, resolve } = Promise.withResolvers<void>()
-    underWay++
+    reader = this
     this.#pending.push({ block, offset, into, resolve: resolve as Pending['resolve'] })
     if (this.#pending.length > 1) this.#alone = 0
     this.#watch()
@@ -107,7 +107,7 @@ export class ReadAhead {
     for (let [first] = this.#pending; first !== undefined; [first] = this.#pending) {
       if (this.#aio.error(first.block) === EINPROGRESS) break
       this.#pending.shift()
-      underWay--
+      if (this.#pending.length === 0) reader = null
       this.#end(first)
     }
     return this.#pending.length < before
