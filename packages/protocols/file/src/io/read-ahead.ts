@@ -14,19 +14,19 @@ const MOST_ALONE = 4
 /** Bytes until it is tried again after that. */
 const RETREAT = 1024 * 1024 * 1024
 
-/** Whose reads are under way: one file's at a time. With several, the library makes and ends threads all the time. */
-let reader: ReadAhead | null = null
-
-/** True while a thread reads a stream, of whatever file. @internal */
-export function isReadingAhead(): boolean {
-  return reader !== null
-}
-
 interface Pending {
   readonly block: ControlBlock
   readonly offset: number
   readonly into: Uint8Array
   readonly resolve: (result: Promise<void> | undefined) => void
+}
+
+/** The reads under way, of one file at a time: with several, the library makes and ends threads all the time. */
+let reading: readonly Pending[] | null = null
+
+/** True while a thread reads a stream, of whatever file. @internal */
+export function isReadingAhead(): boolean {
+  return reading !== null
 }
 
 /**
@@ -58,7 +58,7 @@ export class ReadAhead {
 
   /** `null`: read it in another way. */
   read(offset: number, into: Uint8Array): Promise<void> | null {
-    if (!this.#row.continues(offset, into.length) || (reader !== null && reader !== this)) return null
+    if (!this.#row.continues(offset, into.length) || (reading !== null && reading !== this.#pending)) return null
     if (this.#looks++ % LOOK_EVERY === 0 && !this.#isCached(offset, into)) {
       this.#looks = 0
       return null
@@ -69,7 +69,7 @@ export class ReadAhead {
       return null
     }
     const { promise, resolve } = Promise.withResolvers<void>()
-    reader = this
+    reading = this.#pending
     this.#pending.push({ block, offset, into, resolve: resolve as Pending['resolve'] })
     if (this.#pending.length > 1) this.#alone = 0
     this.#watch()
@@ -107,7 +107,7 @@ export class ReadAhead {
     for (let [first] = this.#pending; first !== undefined; [first] = this.#pending) {
       if (this.#aio.error(first.block) === EINPROGRESS) break
       this.#pending.shift()
-      if (this.#pending.length === 0) reader = null
+      if (this.#pending.length === 0) reading = null
       this.#end(first)
     }
     return this.#pending.length < before
