@@ -62,9 +62,11 @@ export class BufferedIo implements HostIo {
 
   read(offset: number, into: Uint8Array): Promise<void> {
     if (into.length > SHORT_READ) return readFully(this.#fd, offset, into, 0)
-    const ahead = this.#ahead?.read(offset, into)
-    if (ahead) return ahead
-    if (!this.#budget.spend(into.length)) return this.#budget.turn().then(() => this.read(offset, into))
+    return this.#ahead?.read(offset, into) ?? this.#readHere(offset, into)
+  }
+
+  #readHere(offset: number, into: Uint8Array): Promise<void> {
+    if (!this.#budget.spend(into.length)) return this.#budget.turn().then(() => this.#readHere(offset, into))
     if (!this.#nowait) return this.#readQuickly(offset, into)
     const done = this.#readCached(offset, into)
     return done === into.length ? DONE : this.#awaitCached(offset, into, done)
@@ -73,7 +75,11 @@ export class BufferedIo implements HostIo {
   write(offset: number, from: Uint8Array): Promise<void> {
     if (from.length > SHORT_WRITE) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
     if (this.#gather.continues(offset, from.length) && !isReadingAhead()) return this.#gather.add(offset, from)
-    if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.#writeQuickly(offset, from))
+    return this.#writeHere(offset, from)
+  }
+
+  #writeHere(offset: number, from: Uint8Array): Promise<void> {
+    if (!this.#budget.spend(from.length)) return this.#budget.turn().then(() => this.#writeHere(offset, from))
     return this.#writeQuickly(offset, from)
   }
 

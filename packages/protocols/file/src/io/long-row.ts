@@ -13,6 +13,8 @@ export class LongRow {
   #end = 0
   #bytes = 0
   #requests = 0
+  /** Bytes, in a row or not, until anything counts as a stream. */
+  #pause = 0
 
   /** @param gaps - requests may leave something out, as long as they go up */
   constructor(gaps: boolean) {
@@ -24,16 +26,18 @@ export class LongRow {
     // Metadata that is read or written now and then does not end a stream.
     if (offset !== this.#end && bytes < LONG_REQUEST) return false
     const follows = offset === this.#end || (this.#gaps && offset > this.#end)
-    const isStream = follows && this.#bytes >= Math.max(STREAM_BYTES, this.#requests * LONG_REQUEST)
+    const isStream = follows && this.#pause <= 0 && this.#bytes >= Math.max(STREAM_BYTES, this.#requests * LONG_REQUEST)
+    this.#pause -= bytes
     this.#bytes = follows ? this.#bytes + bytes : bytes
     this.#requests = follows ? this.#requests + 1 : 1
     this.#end = offset + bytes
     return isStream
   }
 
-  /** What comes next is no stream until there is as much of it again, and `more` bytes besides. */
-  forget(more = 0): void {
-    this.#bytes = -more
+  /** What comes next is no stream until there is as much of it again, and `pause` bytes, in a row or not, have gone by. */
+  forget(pause = 0): void {
+    this.#pause = pause
+    this.#bytes = 0
     this.#requests = 0
   }
 }
