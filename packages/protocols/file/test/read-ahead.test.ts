@@ -101,11 +101,49 @@ describe.runIf(libc?.aio)('streams of long reads', () => {
     expect(made.reads).toBe(36)
   })
 
-  test('are left alone if whoever reads waits for each', async () => {
+  test('are read by this thread, too, as long as it has nothing else to do', async () => {
+    let here = 0
+    let isBusy = true
+    const content = pattern(12 * MIB)
+    const { it, made, stream } = ahead(opened(content), {
+      // The other thread gets nothing done.
+      aio: { error: (block) => (isBusy ? constants.errno.EINPROGRESS : libc!.aio!.error(block)) },
+      libc: {
+        preadNowait: (fd, into, offset) => {
+          if (into.length > 1) here++
+          return libc!.preadNowait(fd, into, offset)
+        },
+      },
+    })
+    stream()
+    const parts = Array.from({ length: 8 }, () => new Uint8Array(MIB))
+    const ends = parts.map((part, i) => it.read((4 + i) * MIB, part))
+    await Promise.all(ends.slice(3))
+    expect([made.reads, here]).toEqual([3, 5])
+    isBusy = false
+    await Promise.all(ends)
+    for (const [i, part] of parts.entries()) expectBytes(part, content.subarray((4 + i) * MIB, (5 + i) * MIB))
+  })
+
+  test('and by others, if the host would have to fetch them then, or takes no more', async () => {
+    let given = 0
+    const content = pattern(14 * MIB)
+    const { it, stream } = ahead(opened(content), {
+      aio: { read: (...args) => (++given > 3 ? -constants.errno.EAGAIN : libc!.aio!.read(...args)) },
+      libc: { preadNowait: (_fd, into) => (into.length === 1 ? 1 : -constants.errno.EAGAIN) },
+    })
+    stream()
+    const parts = Array.from({ length: 10 }, () => new Uint8Array(MIB))
+    await Promise.all(parts.map((part, i) => it.read((4 + i) * MIB, part)))
+    for (const [i, part] of parts.entries()) expectBytes(part, content.subarray((4 + i) * MIB, (5 + i) * MIB))
+  })
+
+  test('are left alone if whoever reads waits for each, for longer and longer', async () => {
     const { it, made, stream } = ahead(opened(pattern(40 * MIB)))
     stream()
     for (let i = 4; i < 40; i++) await it.read(i * MIB, new Uint8Array(MIB))
-    expect(made.reads).toBe(4)
+    // Four, four more after 16 MiB, and no others within 32 MiB.
+    expect(made.reads).toBe(8)
   })
 
   test('and so are others while one is being read', async () => {

@@ -11,14 +11,19 @@ const LOOK_EVERY = 8
 const MOST_TURNS = 256
 /** Reads one after the other that nobody waited behind. */
 const MOST_ALONE = 4
-/** Bytes until it is tried again after that. */
-const RETREAT = 1024 * 1024 * 1024
+/** Bytes until it is tried again after that: twice as many each time. */
+const SHORTEST_RETREAT = 16 * 1024 * 1024
+const LONGEST_RETREAT = 1024 * 1024 * 1024
+
+/** Requests that the thread has, at most: one that it works on, and what it goes on with. */
+const GIVEN = 3
 
 interface Pending {
-  readonly block: ControlBlock
   readonly offset: number
   readonly into: Uint8Array
   readonly resolve: (result: Promise<void> | undefined) => void
+  /** While the thread has it. */
+  block: ControlBlock | null
 }
 
 /** The reads under way, of one file at a time: with several, the library makes and ends threads all the time. */
@@ -47,6 +52,7 @@ export class ReadAhead {
   readonly #blocks: ControlBlock[] = []
   #looks = 0
   #alone = 0
+  #retreat = SHORTEST_RETREAT
   #turns = 0
   #isWatched = false
 
@@ -63,17 +69,24 @@ export class ReadAhead {
       this.#looks = 0
       return null
     }
-    const block = this.#blocks.pop() ?? this.#aio.block()
-    if (this.#aio.read(block, this.#fd, into, offset) < 0) {
-      this.#blocks.push(block)
-      return null
-    }
     const { promise, resolve } = Promise.withResolvers<void>()
+    const request: Pending = { offset, into, resolve: resolve as Pending['resolve'], block: null }
+    if (this.#pending.length < GIVEN && !this.#give(request)) return null
     reading = this.#pending
-    this.#pending.push({ block, offset, into, resolve: resolve as Pending['resolve'] })
+    this.#pending.push(request)
     if (this.#pending.length > 1) this.#alone = 0
     this.#watch()
     return promise
+  }
+
+  #give(request: Pending): boolean {
+    const block = this.#blocks.pop() ?? this.#aio.block()
+    if (this.#aio.read(block, this.#fd, request.into, request.offset) < 0) {
+      this.#blocks.push(block)
+      return false
+    }
+    request.block = block
+    return true
   }
 
   /** By its last byte: what comes last is read last. */
@@ -86,10 +99,10 @@ export class ReadAhead {
     if (this.#isWatched || this.#pending.length === 0) return
     this.#isWatched = true
     setImmediate(() => {
-      this.#turns = this.#collect() ? 0 : this.#turns + 1
+      this.#turns = this.#collect() || this.#readOne() ? 0 : this.#turns + 1
       if (this.#turns <= MOST_TURNS) return this.#watchOn()
       this.#turns = 0
-      void this.#aio.wait(this.#pending[0]!.block).then(() => {
+      void this.#aio.wait(this.#pending[0]!.block!).then(() => {
         this.#collect()
         this.#watchOn()
       })
@@ -101,24 +114,49 @@ export class ReadAhead {
     this.#watch()
   }
 
-  /** Ends the requests that are over; they end in the order they came. True if there was one. */
+  /** Ends the requests that are over, and gives the thread others; they end in the order they came. True if there was one. */
   #collect(): boolean {
     const before = this.#pending.length
     for (let [first] = this.#pending; first !== undefined; [first] = this.#pending) {
-      if (this.#aio.error(first.block) === EINPROGRESS) break
+      if (this.#aio.error(first.block!) === EINPROGRESS) break
       this.#pending.shift()
+      this.#giveNext()
       if (this.#pending.length === 0) reading = null
       this.#end(first)
     }
     return this.#pending.length < before
   }
 
+  /** The first {@link GIVEN} are always with the thread: what it does not take is read elsewhere. */
+  #giveNext(): void {
+    const index = GIVEN - 1
+    while (this.#pending.length > index && !this.#give(this.#pending[index]!)) this.#readElsewhere(index)
+  }
+
+  /** Nobody has anything to do here: this thread reads what the other one does not have yet. False if it has everything. */
+  #readOne(): boolean {
+    const next = this.#pending[GIVEN]
+    if (next === undefined) return false
+    const read = this.#libc.preadNowait(this.#fd, next.into, next.offset)
+    if (read === next.into.length) {
+      this.#pending.splice(GIVEN, 1)
+      next.resolve(undefined)
+    } else this.#readElsewhere(GIVEN)
+    return true
+  }
+
+  #readElsewhere(index: number): void {
+    const { offset, into, resolve } = this.#pending.splice(index, 1)[0]!
+    resolve(readFully(this.#fd, offset, into, 0))
+  }
+
   #end({ block, offset, into, resolve }: Pending): void {
-    const bytes = this.#aio.result(block)
-    this.#blocks.push(block)
+    const bytes = this.#aio.result(block!)
+    this.#blocks.push(block!)
     if (this.#pending.length === 0 && ++this.#alone >= MOST_ALONE) {
       this.#alone = 0
-      this.#row.forget(RETREAT)
+      this.#row.forget(this.#retreat)
+      this.#retreat = Math.min(this.#retreat * 2, LONGEST_RETREAT)
     }
     // The end of the file, or an error, which a thread meets again and reports.
     resolve(bytes === into.length ? undefined : readFully(this.#fd, offset, into, Math.max(0, bytes)))
