@@ -8,7 +8,7 @@ import { type Codec, type ZlibOptions, type ZstdOptions, guarded, unsupported, z
 import { decodeZstd } from './decode-zstd.ts'
 import { inflate } from './inflate.ts'
 
-export type { Codec, ZlibOptions, ZstdOptions } from './codec.ts'
+export type { Codec, CompressedPart, ZlibOptions, ZstdOptions } from './codec.ts'
 
 /**
  * Raw deflate data (RFC 1951) without a zlib header, as in qcow2's compressed clusters. Compression is only there

@@ -11,15 +11,16 @@
  */
 import { BlockError } from '@blockloom/block-driver'
 import { CoSemaphore } from '@blockloom/coroutine-scheduler'
-import { type Codec, type ZlibOptions, type ZstdOptions, damaged, guarded, zlibOptions, zstdLevel } from './codec.ts'
+import { type Codec, type CompressedPart, type ZlibOptions, type ZstdOptions, damaged, guarded, zlibOptions, zstdLevel } from './codec.ts'
 import { isCompressible } from './compressible.ts'
 import { decodeZstd } from './decode-zstd.ts'
 import { hostZlib } from './host-zlib.node.ts'
 import { inflate } from './inflate.ts'
 import { nativeDecoder } from './native-decoder.node.ts'
 import { MAX_WINDOW_LOG } from './zstd-frame.ts'
+import { zstdRows, type ZstdRow } from './zstd-rows.ts'
 
-export type { Codec, ZlibOptions, ZstdOptions } from './codec.ts'
+export type { Codec, CompressedPart, ZlibOptions, ZstdOptions } from './codec.ts'
 
 // One buffer that holds the whole result, and does not look full when it does: saves a second trip to the thread.
 const SPARE = 64
@@ -82,7 +83,21 @@ export function zstd(options: ZstdOptions = {}): Codec {
         zlib.zstdCompress(from, { params, pledgedSrcSize: from.length, ...bounds }, done)
       }),
     decompress: (from, into) => decodeZstd(from, into, decode),
+    ...(options.decoder === undefined && { decompressAll: decodeRows }),
   }
+}
+
+async function decodeRows(from: Uint8Array, parts: readonly CompressedPart[]): Promise<void> {
+  const results = await Promise.allSettled(zstdRows(from, parts).map((row) => decodeRow(from, row)))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
+}
+
+async function decodeRow(from: Uint8Array, row: ZstdRow): Promise<void> {
+  const native = nativeDecoder()
+  // Frames one behind the other are decoded as if they were one.
+  if (row.parts.length > 1 && native?.hasZstd === true && (await decodes.run(() => native.zstd(row.from, row.into)))) return
+  const results = await Promise.allSettled(row.parts.map(({ at, bytes, into }) => decodeZstd(from.subarray(at, at + bytes), into, decodeFrame)))
+  for (const result of results) if (result.status === 'rejected') throw result.reason
 }
 
 async function decodeFrame(frame: Uint8Array, into: Uint8Array): Promise<Uint8Array> {

@@ -15,6 +15,8 @@ export interface ZstdFrame {
   readonly end: number
   /** Carries no data. */
   readonly skippable: boolean
+  /** Bytes that it gives, which decoders check; `null` if it does not say. */
+  readonly content: number | null
 }
 
 /**
@@ -32,7 +34,7 @@ export function zstdFrame(data: Uint8Array, start: number): ZstdFrame {
     need(data, start + 8)
     const end = start + 8 + view.getUint32(start + 4, true)
     need(data, end)
-    return { end, skippable: true }
+    return { end, skippable: true, content: 0 }
   }
   if (magic !== FRAME_MAGIC) throw damaged('zstd', 'no frame at this place')
 
@@ -51,11 +53,9 @@ export function zstdFrame(data: Uint8Array, start: number): ZstdFrame {
   at += [0, 1, 2, 4][descriptor & 3]!
   const sizeBytes = contentSizeFlag === 0 ? (singleSegment ? 1 : 0) : 2 ** contentSizeFlag
   need(data, at + sizeBytes)
-  // The window of a single segment is its content; in two bytes it is at most 64 KiB and a bit.
-  if (singleSegment && sizeBytes >= 4) {
-    const size = view.getUint32(at, true) + (sizeBytes === 8 ? view.getUint32(at + 4, true) * 2 ** 32 : 0)
-    if (size > 2 ** MAX_WINDOW_LOG) throw damaged('zstd', `the frame needs a window of ${size} bytes`)
-  }
+  const content = contentSize(view, at, sizeBytes)
+  // The window of a single segment is its content.
+  if (singleSegment && content !== null && content > 2 ** MAX_WINDOW_LOG) throw damaged('zstd', `the frame needs a window of ${content} bytes`)
   at += sizeBytes
 
   for (let last = false; !last; ) {
@@ -70,7 +70,23 @@ export function zstdFrame(data: Uint8Array, start: number): ZstdFrame {
   }
   if (descriptor & 4) at += 4
   need(data, at)
-  return { end: at, skippable: false }
+  return { end: at, skippable: false, content }
+}
+
+/** Frame_Content_Size (RFC 8878, 3.1.1.1.4). */
+function contentSize(view: DataView, at: number, bytes: number): number | null {
+  switch (bytes) {
+    case 0:
+      return null
+    case 1:
+      return view.getUint8(at)
+    case 2:
+      return view.getUint16(at, true) + 256
+    case 4:
+      return view.getUint32(at, true)
+    default:
+      return view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32
+  }
 }
 
 function need(data: Uint8Array, end: number): void {

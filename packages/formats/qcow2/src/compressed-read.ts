@@ -72,7 +72,8 @@ export class CompressedReader {
     try {
       const packed = buffer.subarray(0, span.bytes)
       await this.#file.read(span.offset, packed)
-      await settleAll(span.clusters.map(({ at, bytes, into }) => settle(this.#codec.decompress(packed.subarray(at, at + bytes), into))))
+      if (this.#codec.decompressAll !== undefined) await this.#codec.decompressAll(packed, span.clusters)
+      else await settleAll(span.clusters.map(({ at, bytes, into }) => settle(this.#codec.decompress(packed.subarray(at, at + bytes), into))))
     } finally {
       if (buffer.length === SPAN_BYTES) this.#spanBuffers.push(buffer)
     }
