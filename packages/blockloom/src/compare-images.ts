@@ -26,14 +26,14 @@ export type CompareResult =
   | { readonly identical: true; readonly sizesDiffer: boolean }
   | { readonly identical: false; readonly reason: 'content' | 'status' | 'size'; readonly offset: number }
 
-/** Longest piece that progress counts. */
-const PIECE = 2 << 20
+/** What progress counts, unless a run is shorter. */
+const STEP = 2 << 20
 
-/** Longest part of it that is read at once: of two images, the processor's nearer cache holds both. */
-const PART = 512 * 1024
+/** Longest piece: of two images, the processor's nearer cache holds both. */
+const PIECE = 512 * 1024
 
 /** Pieces in flight, at most; each takes two buffers. */
-const PARALLEL = 4
+const PARALLEL = 8
 
 const SECTOR = 512
 
@@ -99,9 +99,11 @@ async function compareRest(longer: BlockNode, from: number, options: CompareOpti
 }
 
 async function addPieces(offset: number, bytes: number, nodes: readonly BlockNode[], compared: Pieces, signal: AbortSignal | undefined): Promise<void> {
-  for (let done = 0; done < bytes && !compared.found; done += PIECE) {
+  for (let done = 0; done < bytes && !compared.found; ) {
     signal?.throwIfAborted()
-    await compared.add(offset + done, Math.min(PIECE, bytes - done), nodes)
+    const piece = Math.min(PIECE, bytes - done)
+    done += piece
+    await compared.add(offset + done - piece, piece, nodes, done % STEP === 0 || done === bytes)
   }
 }
 
@@ -116,6 +118,8 @@ function sameStatus(a: BlockStatus, b: BlockStatus, at: number, sizeA: number, s
 
 interface Piece {
   readonly end: number
+  /** Progress is reported behind it. */
+  readonly counts: boolean
   readonly result: Promise<number | null>
 }
 
@@ -141,7 +145,7 @@ class Pieces {
   }
 
   /** Compares two nodes, or one with zeroes, or (none) counts the piece as equal. */
-  async add(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<void> {
+  async add(offset: number, bytes: number, nodes: readonly BlockNode[], counts = true): Promise<void> {
     while (this.#queue.length >= this.#parallel) await this.#takeOne()
     const turn = this.#turns.spend(nodes.length * bytes)
     if (turn !== null) await turn
@@ -149,7 +153,7 @@ class Pieces {
     const result = nodes.length === 0 ? Promise.resolve(null) : this.#compare(offset, bytes, nodes)
     // A failure is thrown when its turn comes.
     result.catch(() => undefined)
-    this.#queue.push({ end: offset + bytes, result })
+    this.#queue.push({ end: offset + bytes, counts, result })
   }
 
   async finish(): Promise<Difference | null> {
@@ -168,23 +172,23 @@ class Pieces {
     const offset = await piece.result
     this.#queue.shift()
     if (this.#difference !== null) return
-    if (offset === null) this.#report(piece.end)
-    else this.#difference = { identical: false, reason: 'content', offset }
+    if (offset === null) {
+      if (piece.counts) this.#report(piece.end)
+    } else this.#difference = { identical: false, reason: 'content', offset }
   }
 
   /** Offset of the first sector that differs, or null. */
   async #compare(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<number | null> {
-    const buffers = nodes.map(() => this.#buffers.pop() ?? alignedBuffer(PART))
-    for (let done = 0; done < bytes; done += PART) {
-      const parts = bytes - done < PART ? buffers.map((buffer) => buffer.subarray(0, bytes - done)) : buffers
-      const reads = nodes.map((node, i) => node.read(offset + done, parts[i]!))
-      // What is done at once is not waited for.
-      if (reads.some((read) => read !== DONE)) {
-        for (const read of await Promise.allSettled(reads)) if (read.status === 'rejected') throw read.reason
-      }
-      const at = firstDifference(parts[0]!, parts[1] ?? null)
-      if (at !== null) return offset + done + at
+    const buffers = nodes.map(() => this.#buffers.pop() ?? alignedBuffer(PIECE))
+    const parts = bytes < PIECE ? buffers.map((buffer) => buffer.subarray(0, bytes)) : buffers
+    // One after the other: while a stream of the first is read ahead on another thread, the second is read here, and is
+    // still in the processor's cache when both are compared. What is done at once is not waited for.
+    for (const [i, node] of nodes.entries()) {
+      const read = node.read(offset, parts[i]!)
+      if (read !== DONE) await read
     }
+    const at = firstDifference(parts[0]!, parts[1] ?? null)
+    if (at !== null) return offset + at
     this.#buffers.push(...buffers)
     return null
   }
