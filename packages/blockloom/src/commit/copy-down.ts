@@ -18,11 +18,11 @@ export interface CopyDown {
   readonly signal?: AbortSignal | undefined
 }
 
-/** Longest piece that is read and written at once. */
-const PIECE = 2 << 20
+/** Longest piece that is read and written at once: what files read ahead, and write at once. */
+const PIECE = 1 << 20
 
 /** Pieces in flight. */
-const PARALLEL = 3
+const PARALLEL = 6
 
 /**
  * Stores in the base what the layers above it have: data as data, zeroes as zeroes. Nothing is in flight any more at the
