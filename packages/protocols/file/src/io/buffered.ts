@@ -74,7 +74,7 @@ export class BufferedIo implements HostIo {
 
   write(offset: number, from: Uint8Array): Promise<void> {
     if (from.length > SHORT_WRITE) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
-    if (this.#gather.continues(offset, from.length) && !isReadingAhead()) return this.#gather.add(offset, from)
+    if (this.#gather.continues(offset, from.length) && !isReadingAhead(from.length)) return this.#gather.add(offset, from)
     return this.#writeHere(offset, from)
   }
 

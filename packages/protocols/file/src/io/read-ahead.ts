@@ -29,9 +29,14 @@ interface Pending {
 /** The reads under way, of one file at a time: with several, the library makes and ends threads all the time. */
 let reading: readonly Pending[] | null = null
 
-/** True while a thread reads a stream, of whatever file. @internal */
-export function isReadingAhead(): boolean {
-  return reading !== null
+/** Bytes written since a read was given to the thread, and so many that nothing will be for a while. */
+let written = Infinity
+const LATELY = 32 * 1024 * 1024
+
+/** True if a thread reads a stream, of whatever file, or did when the last few writes were made. @internal */
+export function isReadingAhead(writing: number): boolean {
+  written += writing
+  return reading !== null || written <= LATELY
 }
 
 /**
@@ -86,6 +91,7 @@ export class ReadAhead {
       return false
     }
     request.block = block
+    written = 0
     return true
   }
 
