@@ -29,8 +29,8 @@ export type CompareResult =
 /** What progress counts, unless a run is shorter. */
 const STEP = 2 << 20
 
-/** Longest piece: of two images, the processor's nearer cache holds both. */
-const PIECE = 512 * 1024
+/** Longest piece: what files read ahead. */
+const PIECE = 1 << 20
 
 /** Pieces in flight, at most; each takes two buffers. */
 const PARALLEL = 8
@@ -181,11 +181,10 @@ class Pieces {
   async #compare(offset: number, bytes: number, nodes: readonly BlockNode[]): Promise<number | null> {
     const buffers = nodes.map(() => this.#buffers.pop() ?? alignedBuffer(PIECE))
     const parts = bytes < PIECE ? buffers.map((buffer) => buffer.subarray(0, bytes)) : buffers
-    // One after the other: while a stream of the first is read ahead on another thread, the second is read here, and is
-    // still in the processor's cache when both are compared. What is done at once is not waited for.
-    for (const [i, node] of nodes.entries()) {
-      const read = node.read(offset, parts[i]!)
-      if (read !== DONE) await read
+    const reads = nodes.map((node, i) => node.read(offset, parts[i]!))
+    // What is done at once is not waited for.
+    if (reads.some((read) => read !== DONE)) {
+      for (const read of await Promise.allSettled(reads)) if (read.status === 'rejected') throw read.reason
     }
     const at = firstDifference(parts[0]!, parts[1] ?? null)
     if (at !== null) return offset + at

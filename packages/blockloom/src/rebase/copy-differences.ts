@@ -151,12 +151,8 @@ class Copy {
     const before = oldZero ? null : this.#buffers.take(to - from)
     const after = newZero ? null : this.#buffers.take(to - from)
     try {
-      // One after the other: while a stream of the first is read ahead on another thread, the second is read here, and is
-      // still in the processor's cache when both are compared.
-      const first = read(old, from, before, 'old')
-      if (first !== DONE) await first
-      const second = read(now, from, after, 'new')
-      if (second !== DONE) await second
+      const reads = [read(old, from, before, 'old'), read(now, from, after, 'new')]
+      if (reads.some((reading) => reading !== DONE)) await all(reads)
       await this.#store(from, to - from, before, after)
     } finally {
       if (before !== null) this.#buffers.give(before)
@@ -202,6 +198,11 @@ function read(view: BackingView, offset: number, into: Uint8Array | null, stage:
   return reading.catch((error: unknown) => {
     throw atStage(stage, error)
   })
+}
+
+/** Waits for all, even if one fails: their buffers are about to be used again. */
+async function all(requests: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(requests)) if (result.status === 'rejected') throw result.reason
 }
 
 const WORDS = { old: 'error while reading from old backing file', new: 'error while reading from new backing file', overlay: 'Error while writing to COW image' }

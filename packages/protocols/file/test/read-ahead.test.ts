@@ -146,17 +146,20 @@ describe.runIf(libc?.aio)('streams of long reads', () => {
     expect(made.reads).toBe(8)
   })
 
-  test('and so are others while one is being read', async () => {
-    const [one, other] = [ahead(opened(pattern(12 * MIB))), ahead(opened(pattern(12 * MIB)))]
-    one.stream()
-    other.stream()
-    const reading = one.it.read(4 * MIB, new Uint8Array(MIB))
-    expect(other.it.read(4 * MIB, new Uint8Array(MIB))).toBeNull()
-    await reading
-    const into = new Uint8Array(MIB)
-    await other.it.read(5 * MIB, into)
-    expectBytes(into, pattern(12 * MIB).subarray(5 * MIB, 6 * MIB))
-    expect([one.made.reads, other.made.reads]).toEqual([1, 1])
+  test('of several files go to the same thread', async () => {
+    const threads = (): number => fs.readdirSync('/proc/self/task').length
+    const files = Array.from({ length: 6 }, (_, i) => ahead(opened(pattern(30 * MIB, i))))
+    for (const { stream } of files) stream()
+    const warm = files[0]!.it.read(4 * MIB, new Uint8Array(MIB))
+    await warm
+    const before = threads()
+    const got = files.map(() => new Uint8Array(24 * MIB))
+    for (let at = 5; at < 29; at += 4) {
+      await Promise.all(files.flatMap(({ it }, i) => [0, 1, 2, 3].map((part) => it.read((at + part) * MIB, got[i]!.subarray((at + part - 5) * MIB, (at + part - 4) * MIB)))))
+    }
+    expect(threads()).toBeLessThanOrEqual(before)
+    for (const [i, bytes] of got.entries()) expectBytes(bytes, pattern(30 * MIB, i).subarray(5 * MIB, 29 * MIB))
+    expect(files.every(({ made }) => made.reads > 12)).toBe(true)
   })
 
   test('and if the host would have to fetch them', () => {

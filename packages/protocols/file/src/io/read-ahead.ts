@@ -26,8 +26,8 @@ interface Pending {
   block: ControlBlock | null
 }
 
-/** The reads under way, of one file at a time: with several, the library makes and ends threads all the time. */
-let reading: readonly Pending[] | null = null
+/** Requests under way, of all files. */
+let reading = 0
 
 /** Bytes written since a read was given to the thread, and so many that nothing will be for a while. */
 let written = Infinity
@@ -36,7 +36,7 @@ const LATELY = 32 * 1024 * 1024
 /** True if a thread reads a stream, of whatever file, or did when the last few writes were made. @internal */
 export function isReadingAhead(writing: number): boolean {
   written += writing
-  return reading !== null || written <= LATELY
+  return reading > 0 || written <= LATELY
 }
 
 /**
@@ -69,7 +69,7 @@ export class ReadAhead {
 
   /** `null`: read it in another way. */
   read(offset: number, into: Uint8Array): Promise<void> | null {
-    if (!this.#row.continues(offset, into.length) || (reading !== null && reading !== this.#pending)) return null
+    if (!this.#row.continues(offset, into.length)) return null
     if (this.#looks++ % LOOK_EVERY === 0 && !this.#isCached(offset, into)) {
       this.#looks = 0
       return null
@@ -77,7 +77,7 @@ export class ReadAhead {
     const { promise, resolve } = Promise.withResolvers<void>()
     const request: Pending = { offset, into, resolve: resolve as Pending['resolve'], block: null }
     if (this.#pending.length < GIVEN && !this.#give(request)) return null
-    reading = this.#pending
+    reading++
     this.#pending.push(request)
     if (this.#pending.length > 1) this.#alone = 0
     this.#watch()
@@ -127,7 +127,7 @@ export class ReadAhead {
       if (this.#aio.error(first.block!) === EINPROGRESS) break
       this.#pending.shift()
       this.#giveNext()
-      if (this.#pending.length === 0) reading = null
+      reading--
       this.#end(first)
     }
     return this.#pending.length < before
@@ -146,6 +146,7 @@ export class ReadAhead {
     const read = this.#libc.preadNowait(this.#fd, next.into, next.offset)
     if (read === next.into.length) {
       this.#pending.splice(GIVEN, 1)
+      reading--
       next.resolve(undefined)
     } else this.#readElsewhere(GIVEN)
     return true
@@ -153,6 +154,7 @@ export class ReadAhead {
 
   #readElsewhere(index: number): void {
     const { offset, into, resolve } = this.#pending.splice(index, 1)[0]!
+    reading--
     resolve(readFully(this.#fd, offset, into, 0))
   }
 

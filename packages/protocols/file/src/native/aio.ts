@@ -10,12 +10,14 @@ const NBYTES = 24
 const NOTIFY = 44
 const OFFSET = 128
 const SIGEV_NONE = 1
+/** For the library's table, which grows. */
+const EXPECTED_REQUESTS = 64
 
 /** A request that the host works on: it and its buffer have to be kept until it is over. @internal */
 export type ControlBlock = Uint8Array
 
 /**
- * aio(7) of glibc: one thread for each file takes one request after the other, without being woken for each.
+ * aio(7) of glibc: one thread takes one request after the other, of several files in turn, without being woken for each.
  *
  * @internal
  */
@@ -33,6 +35,9 @@ export interface Aio {
 }
 
 /**
+ * As the library comes, there is a thread for each file, and they make and end each other all the time. How many there may be
+ * can be told for the whole process, before the first request; Node makes none.
+ *
  * @param slots - calls on another thread take one
  * @throws Error if the host's library is not glibc
  * @internal
@@ -41,6 +46,10 @@ export function bindAio(koffi: Koffi, slots: Slots): Aio {
   const libc = koffi.load(null)
   // musl has the same functions with other structures, and starts a thread for each request.
   libc.func('const char *gnu_get_libc_version()')
+  // struct aioinit: threads, requests, five settings that are ignored or have a default, and one that is reserved.
+  const setting = new Int32Array(8)
+  setting.set([1, EXPECTED_REQUESTS])
+  libc.func('void aio_init(const void *)')(setting)
   const aioRead = libc.func('int aio_read(void *)') as (block: Uint8Array) => number
   const aioError = libc.func('int aio_error(void *)') as (block: Uint8Array) => number
   const aioReturn = libc.func('int64 aio_return(void *)') as (block: Uint8Array) => number
