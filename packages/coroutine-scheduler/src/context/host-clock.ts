@@ -15,8 +15,10 @@ export interface HostClock {
 
 /** The clock of the host we run in. @internal */
 export function createHostClock(): HostClock {
+  // Node loads it at its first use, and asks whether it did at every other: that takes longer than the time itself.
+  let clock: Pick<Performance, 'now'> | undefined
   return {
-    now: () => performance.now(),
+    now: () => (clock ??= performance).now(),
     turn: createTurns(),
     timeout: (callback, ms, background) => {
       const handle: unknown = setTimeout(callback, ms)
