@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import * as fs from 'node:fs'
 import { constants } from 'node:os'
+import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { BufferedIo } from '../src/io/buffered.ts'
 import { LongRow } from '../src/io/long-row.ts'
@@ -136,6 +138,13 @@ describe.runIf(libc?.aio)('streams of long reads', () => {
     const parts = Array.from({ length: 10 }, () => new Uint8Array(MIB))
     await Promise.all(parts.map((part, i) => it.read((4 + i) * MIB, part)))
     for (const [i, part] of parts.entries()) expectBytes(part, content.subarray((4 + i) * MIB, (5 + i) * MIB))
+  })
+
+  test('are left alone in workers, which may be ended while a buffer is being filled', async () => {
+    const module = new URL('../src/native/libc.ts', import.meta.url).href
+    const code = `import(${JSON.stringify(module)}).then((m) => m.loadLibc()).then((it) => require('node:worker_threads').parentPort.postMessage([it !== null, it?.aio]))`
+    const worker = new Worker(code, { eval: true })
+    expect(await once(worker, 'message')).toEqual([[true, null]])
   })
 
   test('are left alone if whoever reads waits for each, for longer and longer', async () => {

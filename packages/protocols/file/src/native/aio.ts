@@ -39,13 +39,15 @@ export interface Aio {
  * can be told for the whole process, before the first request; Node makes none.
  *
  * @param slots - calls on another thread take one
- * @throws Error if the host's library is not glibc
+ * @throws Error if the host's library is not glibc, and outside the process's main thread
  * @internal
  */
 export function bindAio(koffi: Koffi, slots: Slots): Aio {
   const libc = koffi.load(null)
   // musl has the same functions with other structures, and starts a thread for each request.
   libc.func('const char *gnu_get_libc_version()')
+  // A worker may be ended at any time, and its memory with it, while the host still reads into that.
+  if (libc.func('int gettid()')() !== process.pid) throw new Error('only for the main thread')
   // struct aioinit: threads, requests, five settings that are ignored or have a default, and one that is reserved.
   const setting = new Int32Array(8)
   setting.set([1, EXPECTED_REQUESTS])
