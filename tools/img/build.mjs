@@ -1,6 +1,7 @@
 // Bundles the tool for a fast start: a launcher, and one script with everything. Types and the library come from tsc.
 import { createHash } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { build } from 'esbuild'
 
 /**
@@ -45,7 +46,8 @@ const script = await bundle({
 const name = `blockloom-img-${createHash('sha256').update(script).digest('hex').slice(0, 16)}.cjs`
 const launcher = await bundle({ entryPoints: ['src/launcher.ts'], format: 'esm', define: { BUNDLE: JSON.stringify(name) } })
 
-rmSync('dist/bin', { recursive: true, force: true })
-mkdirSync('dist/bin', { recursive: true })
-writeFileSync(`dist/bin/${name}`, script)
-writeFileSync('dist/bin/blockloom-img.mjs', launcher, { mode: 0o755 })
+const folder = process.argv[2] ?? 'dist/bin'
+rmSync(folder, { recursive: true, force: true })
+mkdirSync(folder, { recursive: true })
+writeFileSync(join(folder, name), script)
+writeFileSync(join(folder, 'blockloom-img.mjs'), launcher, { mode: 0o755 })

@@ -55,6 +55,21 @@ describe('as a process', () => {
     expect(existsSync(target)).toBe(true)
   })
 
+  test('the bundled tool, where koffi is not installed, says that once and nothing else', () => {
+    const bundle = join(folder, 'bin')
+    const built = spawnSync(NODE, ['build.mjs', bundle], { cwd: fileURLToPath(new URL('..', import.meta.url)), encoding: 'utf8' })
+    expect(built.stderr).toBe('')
+    const source = join(folder, 'source.raw')
+    writeFileSync(source, new Uint8Array(65536).fill(1))
+    const args = [join(bundle, 'blockloom-img.mjs'), 'convert', '-f', 'raw', '-O', 'qcow2', source, join(folder, 'target.qcow2')]
+    for (const start of ['first', 'second']) {
+      const { status, stdout, stderr } = spawnSync(NODE, args, { encoding: 'utf8', env: { ...process.env, NODE_COMPILE_CACHE: join(folder, 'cache'), NODE_PATH: '' } })
+      expect({ status, stdout }, start).toEqual({ status: 0, stdout: '' })
+      expect(stderr, start).toMatch(/^[^\n]*koffi is not installed[^\n]*\n$/)
+    }
+    expect(spawnSync('qemu-img', ['compare', source, join(folder, 'target.qcow2')]).status).toBe(0)
+  })
+
   test('a reader that goes away is no error', () => {
     const { status, stderr } = spawnSync('sh', ['-c', '"$0" "$1" --help | head -n 1 >&2', NODE, TOOL], { encoding: 'utf8' })
     expect(status).toBe(0)
