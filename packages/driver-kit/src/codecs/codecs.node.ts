@@ -88,16 +88,19 @@ export function zstd(options: ZstdOptions = {}): Codec {
 }
 
 async function decodeRows(from: Uint8Array, parts: readonly CompressedPart[]): Promise<void> {
-  const results = await Promise.allSettled(zstdRows(from, parts).map((row) => decodeRow(from, row)))
-  for (const result of results) if (result.status === 'rejected') throw result.reason
+  await allEnded(zstdRows(from, parts).map((row) => decodeRow(from, row)))
 }
 
 async function decodeRow(from: Uint8Array, row: ZstdRow): Promise<void> {
   const native = nativeDecoder()
   // Frames one behind the other are decoded as if they were one.
   if (row.parts.length > 1 && native?.hasZstd === true && (await decodes.run(() => native.zstd(row.from, row.into)))) return
-  const results = await Promise.allSettled(row.parts.map(({ at, bytes, into }) => decodeZstd(from.subarray(at, at + bytes), into, decodeFrame)))
-  for (const result of results) if (result.status === 'rejected') throw result.reason
+  await allEnded(row.parts.map(({ at, bytes, into }) => decodeZstd(from.subarray(at, at + bytes), into, decodeFrame)))
+}
+
+/** Waits for all, also if one fails: their buffers are the caller's again afterwards. */
+async function allEnded(work: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(work)) if (result.status === 'rejected') throw result.reason
 }
 
 async function decodeFrame(frame: Uint8Array, into: Uint8Array): Promise<Uint8Array> {

@@ -5,7 +5,7 @@ import { Worker } from 'node:worker_threads'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { BufferedIo } from '../src/io/buffered.ts'
 import { LongRow } from '../src/io/long-row.ts'
-import { ReadAhead } from '../src/io/read-ahead.ts'
+import { isReadingAhead, ReadAhead } from '../src/io/read-ahead.ts'
 import type { Aio } from '../src/native/aio.ts'
 import { loadLibc, type Libc } from '../src/native/libc.ts'
 import { clock, expectBytes, pattern, scratchFile } from './scratch.ts'
@@ -138,6 +138,17 @@ describe.runIf(libc?.aio)('streams of long reads', () => {
     const parts = Array.from({ length: 10 }, () => new Uint8Array(MIB))
     await Promise.all(parts.map((part, i) => it.read((4 + i) * MIB, part)))
     for (const [i, part] of parts.entries()) expectBytes(part, content.subarray((4 + i) * MIB, (5 + i) * MIB))
+  })
+
+  test('count as under way between two reads, too, until much is written', async () => {
+    const { it, stream } = ahead(opened(pattern(8 * MIB)))
+    stream()
+    const reads = [it.read(4 * MIB, new Uint8Array(MIB)), it.read(5 * MIB, new Uint8Array(MIB))]
+    expect(isReadingAhead(100 * MIB)).toBe(true)
+    await Promise.all(reads)
+    expect(isReadingAhead(MIB)).toBe(false)
+    await it.read(6 * MIB, new Uint8Array(MIB))
+    expect([isReadingAhead(MIB), isReadingAhead(31 * MIB), isReadingAhead(1)]).toEqual([true, true, false])
   })
 
   test('are left alone in workers, which may be ended while a buffer is being filled', async () => {
