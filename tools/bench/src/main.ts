@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { measurePair, type Measured } from './measure.ts'
 import { report } from './report.ts'
-import { prepareWorks } from './works.ts'
+import { worksIn } from './works.ts'
 
 const root = path.resolve(fileURLToPath(import.meta.url), '../../../..')
 
@@ -28,11 +28,13 @@ const reference = execFileSync('qemu-img', ['--version'], { encoding: 'utf8' }).
 mkdirSync(values.folder, { recursive: true })
 try {
   const results: Measured[] = []
-  for (const work of prepareWorks(values.folder)) {
+  for (const work of worksIn(values.folder)) {
     if (!work.name.includes(values.only)) continue
     const measured = await measurePair(work, ours, ['qemu-img'], Number(values.rounds))
     results.push(measured)
-    console.log(`${measured.ok ? 'ok ' : 'NO '} ${measured.ratio.toFixed(2)} (wanted ${work.kind === 'time' ? '<=' : '>='} ${work.limit})  ${work.name}`)
+    const { ours: a, theirs: b } = measured.runs
+    const range = (of: readonly number[]): string => [of[0]!, of.at(-1)!].map((value) => value.toPrecision(3)).join(' to ')
+    console.log(`${measured.ok ? 'ok ' : 'NO '} ${measured.ratio.toFixed(2)} (wanted ${work.kind === 'time' ? '<=' : '>='} ${work.limit})  ${work.name}: ${range(a)}, reference ${range(b)}`)
   }
   const table = report(results, { reference, rounds: Number(values.rounds) })
   console.log(`\n${table}`)

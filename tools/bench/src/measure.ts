@@ -8,8 +8,8 @@ export interface Work {
   readonly limit: number
   /** `time`: seconds of wall time. `rate`: requests a second, as the tool itself says. */
   readonly kind: 'time' | 'rate'
-  /** Arguments behind the program; both tools take the same. */
-  readonly args: readonly string[]
+  /** Arguments behind the program; both tools take the same. Makes the images that they name, if they are not there. */
+  readonly args: () => readonly string[]
   /** What stands on the other side, if it is not the reference tool with the same arguments. */
   readonly theirs?: readonly string[]
   /** Most bytes that we may take at our peak. */
@@ -31,6 +31,8 @@ export interface Measured {
   readonly theirs: number
   /** `ours / theirs`: below 1 is faster for times, above 1 for rates. */
   readonly ratio: number
+  /** How long or how much single runs took, in order of size. */
+  readonly runs: { readonly ours: readonly number[]; readonly theirs: readonly number[] }
   readonly ok: boolean
   /** Our peak memory, bytes. */
   readonly memory: number
@@ -45,13 +47,14 @@ export async function measurePair(work: Work, ours: readonly string[], theirs: r
   const a: number[] = []
   const b: number[] = []
   let memory = 0
+  const args = work.args()
   const runOurs = async (): Promise<void> => {
-    const timed = await once(work, [...ours, ...work.args])
+    const timed = await once(work, [...ours, ...args])
     a.push(value(work, timed))
     memory = Math.max(memory, timed.peakMemory)
     work.verify?.()
   }
-  const runTheirs = async (): Promise<void> => void b.push(value(work, await once(work, work.theirs ?? [...theirs, ...work.args])))
+  const runTheirs = async (): Promise<void> => void b.push(value(work, await once(work, work.theirs ?? [...theirs, ...args])))
   for (let round = 0; round < rounds; round++) {
     await (round % 2 === 0 ? runOurs() : runTheirs())
     await (round % 2 === 0 ? runTheirs() : runOurs())
@@ -59,7 +62,7 @@ export async function measurePair(work: Work, ours: readonly string[], theirs: r
   const ratio = median(a) / median(b)
   const { name, kind, limit, memoryLimit } = work
   const ok = (kind === 'time' ? ratio <= limit : ratio >= limit) && memory <= (memoryLimit ?? Infinity)
-  return { name, kind, limit, ours: median(a), theirs: median(b), ratio, ok, memory, ...(memoryLimit === undefined ? {} : { memoryLimit }) }
+  return { name, kind, limit, ours: median(a), theirs: median(b), ratio, runs: { ours: ascending(a), theirs: ascending(b) }, ok, memory, ...(memoryLimit === undefined ? {} : { memoryLimit }) }
 }
 
 async function once(work: Work, command: readonly string[]): Promise<Timed> {
@@ -79,7 +82,11 @@ function value(work: Work, timed: Timed): number {
 }
 
 function median(values: readonly number[]): number {
-  const sorted = [...values].sort((x, y) => x - y)
+  const sorted = ascending(values)
   const middle = Math.floor(sorted.length / 2)
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+function ascending(values: readonly number[]): number[] {
+  return [...values].sort((x, y) => x - y)
 }
