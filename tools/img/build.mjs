@@ -6,13 +6,14 @@ import { build } from 'esbuild'
 
 /**
  * Node's own modules are fetched when the bundle needs one, without the ES module around it: making that reads every
- * property, and some load whole subsystems.
+ * property, and some load whole subsystems. The bundler would copy their properties one by one for each file that
+ * imports them, but only those that are not inherited.
  */
 const builtins = {
   name: 'builtins',
   setup(build) {
     build.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, namespace: 'builtin' }))
-    build.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({ contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)})`, loader: 'js' }))
+    build.onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({ contents: `module.exports = Object.create(process.getBuiltinModule(${JSON.stringify(path)}))`, loader: 'js' }))
   },
 }
 

@@ -3,6 +3,7 @@ import type { Libc } from '../native/libc.ts'
 import type { Aio, ControlBlock } from '../native/aio.ts'
 import { LongRow } from './long-row.ts'
 import { readFully } from './threads.ts'
+import { noticeTurn } from './turn-budget.ts'
 
 const { EINPROGRESS } = constants.errno
 /** One read of so many is looked up in the page cache before. */
@@ -105,6 +106,7 @@ export class ReadAhead {
     if (this.#isWatched || this.#pending.length === 0) return
     this.#isWatched = true
     setImmediate(() => {
+      noticeTurn()
       this.#turns = this.#collect() || this.#readOne() ? 0 : this.#turns + 1
       if (this.#turns <= MOST_TURNS) return this.#watchOn()
       this.#turns = 0

@@ -8,16 +8,23 @@ import type koffi from 'koffi'
  * @internal
  */
 export function requireKoffi(): typeof koffi {
-  const { createRequire } = process.getBuiltinModule('node:module')
-  const require = createRequire(import.meta.url)
-  return compiledPart(createRequire(require.resolve('koffi'))) ?? (require('koffi') as typeof koffi)
+  const require = process.getBuiltinModule('node:module').createRequire(import.meta.url)
+  return compiledPart(require) ?? (require('koffi') as typeof koffi)
 }
 
-/** `undefined` if it is not where it is expected: the loader finds it. */
-function compiledPart(ofKoffi: NodeJS.Require): typeof koffi | undefined {
+/**
+ * Package managers put it beside koffi, of which it is a dependency; asking Node for both would take 2 ms.
+ * `undefined` if it is not where it is expected: the loader finds it.
+ */
+function compiledPart(require: NodeJS.Require): typeof koffi | undefined {
+  const { existsSync, realpathSync } = process.getBuiltinModule('node:fs')
+  const { join } = process.getBuiltinModule('node:path')
+  const { platform, arch } = process
   try {
-    const { platform, arch } = process
-    const found: unknown = ofKoffi(`@koromix/koffi-${platform}-${arch}/${platform}_${arch}/koffi.node`)
+    const folder = require.resolve.paths('koffi')?.find((modules) => existsSync(join(modules, 'koffi')))
+    if (folder === undefined) return undefined
+    const beside = join(realpathSync(join(folder, 'koffi')), '..')
+    const found: unknown = require(join(beside, '@koromix', `koffi-${platform}-${arch}`, `${platform}_${arch}`, 'koffi.node'))
     return isKoffi(found) ? found : undefined
   } catch {
     return undefined
