@@ -3,6 +3,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { BufferedIo } from '../src/io/buffered.ts'
 import { LongRow } from '../src/io/long-row.ts'
 import { loadLibc } from '../src/native/libc.ts'
+import { noticeTurn, TurnBudget } from '../src/io/turn-budget.ts'
 import { clock, pattern, scratchFile } from './scratch.ts'
 
 const KIB = 1024
@@ -34,4 +35,19 @@ test('what was told to be forgotten for long is not remembered because of a requ
   expect(row.continues(500 * MIB, MIB)).toBe(false)
   const again = Array.from({ length: 80 }, (_, i) => row.continues((1 + i) * MIB, MIB))
   expect(again.indexOf(true)).toBe(63)
+})
+
+test('a request after a turn that somebody noticed does not wait for another', () => {
+  const spent = new TurnBudget()
+  while (spent.spend(MIB));
+  expect(spent.spend(1)).toBe(false)
+  noticeTurn()
+  expect(spent.spend(1)).toBe(true)
+})
+
+test('a turn fills the budgets of those that did not wait for it', async () => {
+  const [waiting, other] = [new TurnBudget(), new TurnBudget()]
+  for (const budget of [waiting, other]) while (budget.spend(MIB));
+  await waiting.turn()
+  expect(other.spend(1)).toBe(true)
 })
