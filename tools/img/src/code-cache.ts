@@ -58,7 +58,7 @@ function isOurs({ uid, mode }: Stats): boolean {
 }
 
 function writeCache(path: string, script: vm.Script): void {
-  if (performance.now() > SHORT_MS) return
+  if (process.uptime() * 1000 > SHORT_MS) return
   const temporary = `${path}.${process.pid}`
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })

@@ -24,7 +24,7 @@ export function processHost(program: string): Host {
       const stream = stdout()
       if (stream.writableNeedDrain) await new Promise<void>((resolve) => stream.once('drain', resolve))
     },
-    now: () => performance.now(),
+    now: () => process.uptime() * 1000,
     interruptible,
   }
 }

@@ -15,10 +15,8 @@ export interface HostClock {
 
 /** The clock of the host we run in. @internal */
 export function createHostClock(): HostClock {
-  // Node loads it at its first use, and asks whether it did at every other: that takes longer than the time itself.
-  let clock: Pick<Performance, 'now'> | undefined
   return {
-    now: () => (clock ??= performance).now(),
+    now: createNow(),
     turn: createTurns(),
     timeout: (callback, ms, background) => {
       const handle: unknown = setTimeout(callback, ms)
@@ -31,6 +29,12 @@ export function createHostClock(): HostClock {
         throw error
       }),
   }
+}
+
+/** Node makes `performance` at its first use, of a dozen modules: it has the time at hand elsewhere. */
+function createNow(): () => number {
+  const { process } = globalThis as { readonly process?: { readonly versions?: { readonly node?: string }; uptime(): number } }
+  return process?.versions?.node === undefined ? () => performance.now() : () => process.uptime() * 1000
 }
 
 function createTurns(): (callback: () => void) => void {
