@@ -3,7 +3,7 @@ import type { TableEntry } from '@blockloom/driver-kit'
 import type { Qcow2Image } from './image.ts'
 import { classifyCluster, l2Copied, l2HostOffset, l2ZeroFlag, setL2Halves } from './on-disk/l2.ts'
 import { ALL_SUBCLUSTERS, setSubclusters } from './on-disk/l2-subclusters.ts'
-import type { PendingFree } from './pending-frees.ts'
+import type { PendingKept } from './pending-frees.ts'
 import type { Qcow2Writer } from './writer.ts'
 
 /** @throws BlockError `invalid` if the image has no entries that could keep a cluster @internal */
@@ -35,13 +35,13 @@ export function zeroKeepingCluster(writer: Qcow2Writer, slice: TableEntry, index
 }
 
 /**
- * Discards in the file what was kept, as far as it still reads as zeroes: a write that came later wins. Others who want to
- * change these clusters wait meanwhile.
+ * Discards in the file what was kept, as far as it has been zeroes ever since: what was written later may be stable, and
+ * that it became zeroes again may not. Others who want to change these clusters wait meanwhile.
  *
  * @internal
  */
-export async function discardKept(writer: Qcow2Writer, kept: PendingFree & { readonly guest: number }): Promise<void> {
-  const { image, inFlight } = writer
+export async function discardKept(writer: Qcow2Writer, kept: PendingKept): Promise<void> {
+  const { image, inFlight, frees } = writer
   const { mapper, file, clusterSize } = image
   const end = kept.guest + kept.count
   for (let cluster = kept.guest; cluster < end; ) {
@@ -50,9 +50,11 @@ export async function discardKept(writer: Qcow2Writer, kept: PendingFree & { rea
       await mapper.load(at)
       continue
     }
-    const host = (kept.first + cluster - kept.guest) * clusterSize
+    const first = kept.first + cluster - kept.guest
+    const host = first * clusterSize
     const zeroes = mapper.kind === 'zero-alloc' && mapper.host === host ? Math.floor(mapper.bytes / clusterSize) : 0
-    const count = Math.min(zeroes, (inFlight.find(cluster, cluster + zeroes)?.first ?? Infinity) - cluster)
+    const free = Math.min(zeroes, (inFlight.find(cluster, cluster + zeroes)?.first ?? Infinity) - cluster)
+    const count = frees.unfilledSince(kept.since, first, free)
     if (count <= 0) {
       cluster++
       continue

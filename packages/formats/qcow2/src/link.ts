@@ -65,6 +65,7 @@ export function link(writer: Qcow2Writer, slice: TableEntry, written: Written): 
     if (geometry.extendedL2) linkSubclusters(writer, slice, index, (firstCluster + i) * clusterSize, written)
     setL2Entry(geometry, slice.view, index, written.host + i * clusterSize, true, false)
   }
+  if (!image.externalData) writer.frees.filled(Math.floor(written.host / clusterSize), count)
   image.l2Cache.markDirty(slice, first * geometry.l2EntrySize, count * geometry.l2EntrySize)
   writer.relieveEarly()
 }

@@ -12,10 +12,11 @@ import type { Qcow2Writer } from './writer.ts'
  */
 export async function release(writer: Qcow2Writer, frees: readonly PendingFree[]): Promise<void> {
   for (const free of frees) {
-    const { first, count, reason, guest } = free
-    if (guest !== undefined) {
+    const { first, count, reason, guest, since } = free
+    if (guest !== undefined && since !== undefined) {
       // Advice only: whatever prevents it, the entries are right.
-      await discardKept(writer, { ...free, guest }).catch(() => {})
+      await discardKept(writer, { ...free, guest, since }).catch(() => {})
+      writer.frees.keptDone()
       continue
     }
     for (let cluster = first; cluster < first + count; ) {

@@ -180,6 +180,34 @@ describe.runIf(haveReference)('discard-no-unref', () => {
     expect(discards(file)).toHaveLength(1)
   })
 
+  it('what was written and became zeroes again goes when that is stable, not before: the file has what was written', async () => {
+    const file = make()
+    const image = await openQcow2({ file, options: NO_UNREF })
+    const hosts = await Promise.all([0, 5, 6, 7].map((cluster) => hostOf(image, cluster * CLUSTER)))
+    for (const at of [0, 5, 6, 7]) await image.discard!(at * CLUSTER, CLUSTER)
+    const gate = Promise.withResolvers<void>()
+    const reached = Promise.withResolvers<void>()
+    file.before = (op) => {
+      if (op !== 'discard') return undefined
+      reached.resolve()
+      return gate.promise
+    }
+    await image.writer!.flush('stable')
+    await reached.promise
+    // Behind the first one others wait for their turn.
+    for (const at of [5, 6]) await image.writer!.write(at * CLUSTER, new Uint8Array(CLUSTER).fill(9), 0)
+    await image.writer!.flush('stable')
+    await image.discard!(5 * CLUSTER, CLUSTER)
+    await image.zero!(6 * CLUSTER, CLUSTER, 0)
+    gate.resolve()
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(discards(file)).toEqual([hosts[0], hosts[3]].map((offset) => ({ offset, length: CLUSTER })))
+    await image.writer!.flush('stable')
+    const expected = new Uint8Array(1024 * KIB).fill(1, 0, 512 * KIB).fill(0, 0, CLUSTER).fill(0, 5 * CLUSTER, 8 * CLUSTER)
+    await closeAndCheck(image, file, expected)
+    expect(discards(file).slice(2)).toEqual([{ offset: hosts[1], length: CLUSTER }])
+  })
+
   it('a file that cannot discard does no harm', async () => {
     const file = make()
     const image = await openQcow2({ file, options: NO_UNREF })

@@ -26,6 +26,8 @@ export class HostFile {
   clock: Clock
   /** Bytes. Other processes' changes are seen by {@link HostFile.refresh} only. */
   size: number
+  /** Where data began when a hole was last seen: a guess. */
+  dataBehindHole = -1
   /** A `stable` flush does nothing. */
   noFlush = false
   #open: Opened

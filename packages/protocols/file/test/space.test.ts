@@ -1,8 +1,11 @@
 import { RequestFlag } from '@blockloom/block-driver'
 import { spawnSync } from 'node:child_process'
 import * as fs from 'node:fs'
-import { describe, expect, test } from 'vitest'
-import { expectBytes, hasQemu, nativeDriver, onLinux, open, pattern, read, refusal, scratchFile } from './scratch.ts'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { HostFile } from '../src/host-file.ts'
+import { loadLibc, type Libc } from '../src/native/libc.ts'
+import { fileExtent } from '../src/space/extents.ts'
+import { clock, expectBytes, hasQemu, nativeDriver, onLinux, open, pattern, read, refusal, scratchFile } from './scratch.ts'
 
 const MiB = 1048576
 
@@ -15,6 +18,39 @@ describe.runIf(onLinux)('space of a file', () => {
     expect(await image.extents!(MiB + 512, MiB)).toEqual({ kind: 'data', bytes: MiB - 512, host: { child: null, offset: MiB + 512 } })
     expect(await image.extents!(2 * MiB, 8 * MiB)).toEqual({ kind: 'zero', bytes: 8 * MiB, host: { child: null, offset: 2 * MiB } })
     expect(await image.extents!(MiB, 1)).toEqual({ kind: 'data', bytes: 1, host: { child: null, offset: MiB } })
+  })
+
+  test('shows a hole where data was behind another hole', async () => {
+    const image = await open(nativeDriver, scratchFile(4 * MiB))
+    await image.writer!.write(MiB, pattern(MiB), 0)
+    expect(await image.extents!(0, 4 * MiB)).toMatchObject({ kind: 'zero', bytes: MiB })
+    await image.discard!(MiB, MiB)
+    expect(await image.extents!(MiB, MiB)).toMatchObject({ kind: 'zero', bytes: MiB })
+  })
+
+  test('is asked for twice for each hole and the data behind it', async () => {
+    const path = scratchFile(10 * MiB)
+    const fd = fs.openSync(path, 'r+')
+    onTestFinished(() => fs.closeSync(fd))
+    for (const at of [2, 4, 6]) fs.writeSync(fd, pattern(MiB), 0, MiB, at * MiB)
+    const libc = (await loadLibc())!
+    let seeks = 0
+    const counted: Libc = {
+      ...libc,
+      seek: (...args) => {
+        seeks++
+        return libc.seek(...args)
+      },
+    }
+    const file = new HostFile(path, { fd, readOnly: false, direct: false, size: 10 * MiB, identity: '' }, counted, clock)
+    const kinds = []
+    for (let at = 0; at < 7 * MiB;) {
+      const extent = fileExtent(file, at, 10 * MiB - at)
+      kinds.push(extent.kind)
+      at += extent.bytes
+    }
+    expect(kinds).toEqual(['zero', 'data', 'zero', 'data', 'zero', 'data'])
+    expect(seeks).toBe(6)
   })
 
   test('gives space back, and zeroes a range with or without it', async () => {

@@ -28,12 +28,20 @@ export function fileExtent(file: HostFile, offset: number, bytes: number): Exten
 /** Whether there is data at `offset`, and up to where the answer holds. */
 function run(file: HostFile, offset: number): { readonly data: boolean; readonly end: number } {
   const libc = file.libc!
+  // Who goes on behind a hole is in data, and needs to know its end only.
+  if (offset === file.dataBehindHole) {
+    const end = libc.seek(file.fd, offset, SEEK_HOLE)
+    if (end > offset) return { data: true, end }
+  }
   const data = libc.seek(file.fd, offset, SEEK_DATA)
   // No data from here to the end of the file, or past it.
   if (data === -ENXIO) return { data: false, end: Infinity }
   if (data === -EINVAL || data === -ENOTSUP) return { data: true, end: Infinity }
   if (data < 0) throw file.error(systemError('lseek', -data), 'Could not find the holes of', { offset })
-  if (data > offset) return { data: false, end: data }
+  if (data > offset) {
+    file.dataBehindHole = data
+    return { data: false, end: data }
+  }
   const hole = libc.seek(file.fd, offset, SEEK_HOLE)
   if (hole < 0 && hole !== -ENXIO) throw file.error(systemError('lseek', -hole), 'Could not find the holes of', { offset })
   // Somebody else may have cut the file off in between.
