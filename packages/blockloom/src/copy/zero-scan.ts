@@ -30,8 +30,12 @@ export function zeroRuns(bytes: Uint8Array, origin: number, granularity: number)
   let start = 0
   let kind: boolean | null = null
   for (let at = 0; at < buffer.length; ) {
-    const next = Math.min(buffer.length, at + granularity - ((origin + at) % granularity))
-    const zero = isZeroRange(buffer, at, next)
+    const unit = at + granularity - ((origin + at) % granularity)
+    // Nothing but loads in this loop: the processor waits for the memory of many units at a time.
+    let next = unit
+    if (buffer[at] !== 0) while (next < buffer.length && buffer[next] !== 0) next += granularity
+    if (next > buffer.length) next = buffer.length
+    const zero = next <= unit && isZeroRange(buffer, at, next)
     if (kind !== null && zero !== kind) {
       runs.push({ zero: kind, from: start, to: at })
       start = at

@@ -41,8 +41,8 @@ function gathering(failing: { batch?: boolean; single?: number } = {}) {
 describe('long writes in a row', () => {
   test('are gathered once there are enough of them', async () => {
     const { write, made } = gathering()
-    await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map((i) => write(i * MIB)))
-    expect(made).toEqual(['at once 0+1', 'at once 1+1', 'at once 2+1', 'at once 3+1', 'batch 4+2', 'batch 6+2'])
+    await Promise.all([0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((i) => write(i * MIB)))
+    expect(made).toEqual(['at once 0+1', 'at once 1+1', 'at once 2+1', 'at once 3+1', 'batch 4+4', 'batch 8+2'])
   })
 
   test('are written alone if nobody goes on, and it takes a while until that is tried again', async () => {
@@ -63,7 +63,7 @@ describe('long writes in a row', () => {
     const { write, stream, made } = gathering()
     stream()
     await Promise.all([4, 5, 6, 7, 8, 9, 10].map((i) => write(i * MIB)))
-    expect(made).toEqual(['batch 4+2', 'batch 6+5'])
+    expect(made).toEqual(['batch 4+4', 'batch 8+3'])
   })
 
   test('go on behind one that is made elsewhere, and stay where they belong', async () => {

@@ -11,13 +11,13 @@ import { TurnBudget } from './turn-budget.ts'
 import { WriteGather } from './write-gather.ts'
 import { WriteLane } from './write-lane.ts'
 
-/** Longer reads of what is cached would block this thread for more than a quarter of a millisecond. */
-const SHORT_READ = 1024 * 1024
+/** Longer reads of what is cached would block this thread for more than about a quarter of a millisecond. */
+const SHORT_READ = 2 * 1024 * 1024
 /**
  * Writes to one file happen one after the other anyway, under its lock, so that another thread is no gain until this
- * one would be blocked for long: copying this much takes about a quarter of a millisecond.
+ * one would be blocked for long: copying this much takes less than half a millisecond.
  */
-const SHORT_WRITE = 1024 * 1024
+const SHORT_WRITE = 2 * 1024 * 1024
 /** So many turns of the event loop are waited for a device, at most. */
 const MOST_TURNS = 8
 

@@ -2,7 +2,7 @@ import { DONE } from '@blockloom/block-driver'
 import { LongRow } from './long-row.ts'
 
 /** What is written at once: as much as makes the way to another thread and back not matter. */
-const BATCH_BYTES = 2 * 1024 * 1024
+const BATCH_BYTES = 4 * 1024 * 1024
 /** Turns of the event loop that a batch waits for more. */
 const PATIENCE = 2
 
