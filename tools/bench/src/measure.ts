@@ -46,12 +46,11 @@ export interface Measured {
 export async function measurePair(work: Work, ours: readonly string[], theirs: readonly string[], rounds: number): Promise<Measured> {
   const a: number[] = []
   const b: number[] = []
-  let memory = 0
   const args = work.args()
+  // A run of its own, for our memory: looking at it takes time on one of the processors.
+  const { peakMemory: memory } = await once(work, [...ours, ...args], true)
   const runOurs = async (): Promise<void> => {
-    const timed = await once(work, [...ours, ...args])
-    a.push(value(work, timed))
-    memory = Math.max(memory, timed.peakMemory)
+    a.push(value(work, await once(work, [...ours, ...args])))
     work.verify?.()
   }
   const runTheirs = async (): Promise<void> => void b.push(value(work, await once(work, work.theirs ?? [...theirs, ...args])))
@@ -65,12 +64,12 @@ export async function measurePair(work: Work, ours: readonly string[], theirs: r
   return { name, kind, limit, ours: median(a), theirs: median(b), ratio, runs: { ours: ascending(a), theirs: ascending(b) }, ok, memory, ...(memoryLimit === undefined ? {} : { memoryLimit }) }
 }
 
-async function once(work: Work, command: readonly string[]): Promise<Timed> {
+async function once(work: Work, command: readonly string[], watch = false): Promise<Timed> {
   work.prepare?.()
   // Dirty pages of the run before must not throttle this one.
   spawnSync('sync')
   work.warmUp?.()
-  return runTimed(command[0]!, command.slice(1))
+  return runTimed(command[0]!, command.slice(1), watch)
 }
 
 function value(work: Work, timed: Timed): number {

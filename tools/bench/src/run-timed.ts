@@ -4,13 +4,17 @@ import { readFileSync } from 'node:fs'
 /** One run of a program. */
 export interface Timed {
   readonly seconds: number
-  /** High-water mark of resident memory, bytes; 0 where the host does not tell. */
+  /** High-water mark of resident memory, bytes; 0 if nobody looked, and where the host does not tell. */
   readonly peakMemory: number
   readonly stdout: string
 }
 
-/** Runs a program to its end; anything but success is an error with what it printed. */
-export function runTimed(program: string, args: readonly string[]): Promise<Timed> {
+/**
+ * Runs a program to its end; anything but success is an error with what it printed.
+ *
+ * @param watch - look at its memory all the time, which takes time from it
+ */
+export function runTimed(program: string, args: readonly string[], watch: boolean): Promise<Timed> {
   return new Promise((resolve, reject) => {
     const started = process.hrtime.bigint()
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
@@ -20,10 +24,10 @@ export function runTimed(program: string, args: readonly string[]): Promise<Time
     child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
     // The mark only rises: the last look before the end counts.
-    const watch = setInterval(() => (peakMemory = Math.max(peakMemory, highWater(child.pid))), 10)
+    const watching = watch ? setInterval(() => (peakMemory = Math.max(peakMemory, highWater(child.pid))), 10) : undefined
     child.once('error', reject)
     child.once('close', (code) => {
-      clearInterval(watch)
+      clearInterval(watching)
       const seconds = Number(process.hrtime.bigint() - started) / 1e9
       if (code === 0) resolve({ seconds, peakMemory, stdout })
       else reject(new Error(`${program} ${args.join(' ')} ended with ${code}\n${stdout}${stderr}`))
