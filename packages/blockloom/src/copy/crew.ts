@@ -1,5 +1,5 @@
 /** Turns of the event loop in which nothing gets done, a few microseconds each, until there is one more. */
-const IDLE_TURNS = 8
+const IDLE_TURNS = 2
 
 /**
  * Workers who do the same work side by side: as few as keep it going.

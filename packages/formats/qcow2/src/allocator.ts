@@ -83,15 +83,20 @@ export class Allocator {
       const slice = refcounts.slice(cluster)
       if (slice === undefined) return !exact && run > 0 ? this.#take(cluster - run, run, skipped) : undefined
       const end = cluster - (cluster % refcounts.perSlice) + refcounts.perSlice
-      for (; cluster < end; cluster++) {
-        if (refcounts.codec.get(slice.view, cluster % refcounts.perSlice) === 0) {
-          if (++run === want) return this.#take(cluster + 1 - run, run, skipped)
-        } else if (run > 0) {
+      while (cluster < end) {
+        const inSlice = cluster % refcounts.perSlice
+        const free = refcounts.codec.zeroes(slice.view, inSlice, inSlice + Math.min(want - run, end - cluster))
+        run += free
+        cluster += free
+        if (run === want) return this.#take(cluster - run, run, skipped)
+        if (cluster === end) break
+        if (run > 0) {
           if (!exact) return this.#take(cluster - run, run, skipped)
           // A hole that is too small stays for others.
           skipped = true
           run = 0
         }
+        cluster++
       }
       if (!skipped && run === 0) this.#cursor = cluster
     }

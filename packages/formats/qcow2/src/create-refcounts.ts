@@ -37,12 +37,12 @@ function blockOf(geometry: Geometry, layout: ClusterLayout, first: number, end: 
   const bytes = new Uint8Array(geometry.clusterSize)
   const view = viewOf(bytes)
   const used = Math.min(geometry.refcountBlockEntries, end - first)
-  for (let i = 0; i < used; i++) codec.set(view, i, 1)
+  codec.fill(view, 0, used, 1)
   if (end === Infinity) return bytes
   for (const gap of layout.gaps) {
     const from = Math.max(0, gap.first - first)
     const to = Math.min(used, gap.first + gap.count - first)
-    for (let i = from; i < to; i++) codec.set(view, i, 0)
+    codec.fill(view, from, to - from, 0)
   }
   return bytes
 }

@@ -1,6 +1,6 @@
 import type { TableEntry } from '@blockloom/driver-kit'
 import { compressedLength, compressedOffset } from './on-disk/l2-compressed.ts'
-import { classifyCluster, l2HostOffset, setL2Entry } from './on-disk/l2.ts'
+import { classifyCluster, emptyL2Run, l2HostOffset, setL2Run } from './on-disk/l2.ts'
 import { ALL_SUBCLUSTERS, setSubclusters, subclusterMask, subclustersAllocated, subclustersZero } from './on-disk/l2-subclusters.ts'
 import type { FreeReason } from './pending-frees.ts'
 import type { Qcow2Writer } from './writer.ts'
@@ -59,12 +59,15 @@ export function link(writer: Qcow2Writer, slice: TableEntry, written: Written): 
   const firstCluster = Math.floor(written.from / clusterSize)
   const first = mapper.indexInSlice(written.from)
   const count = Math.ceil(written.to / clusterSize) - firstCluster
-  for (let i = 0; i < count; i++) {
-    const index = first + i
-    if (!written.reuse) dropEntry(writer, slice, index, 'other')
-    if (geometry.extendedL2) linkSubclusters(writer, slice, index, (firstCluster + i) * clusterSize, written)
-    setL2Entry(geometry, slice.view, index, written.host + i * clusterSize, true, false)
+  const end = first + count
+  if (!written.reuse) {
+    // Most clusters are written for the first time.
+    for (let index = first + emptyL2Run(geometry, slice.view, first, end); index < end; index++) dropEntry(writer, slice, index, 'other')
   }
+  if (geometry.extendedL2) {
+    for (let i = 0; i < count; i++) linkSubclusters(writer, slice, first + i, (firstCluster + i) * clusterSize, written)
+  }
+  setL2Run(geometry, slice.view, first, count, written.host)
   if (!image.externalData) writer.frees.filled(Math.floor(written.host / clusterSize), count)
   image.l2Cache.markDirty(slice, first * geometry.l2EntrySize, count * geometry.l2EntrySize)
   writer.relieveEarly()

@@ -163,8 +163,8 @@ function blockOf({ geometry, clusterSize }: Qcow2Image, { table, l1, blocks }: P
   const entries = geometry.refcountBlockEntries
   const runs: ClusterRun[] = [{ first: 0, count: 1 }, table, l1, ...[...blocks.values()].map((first) => ({ first, count: 1 }))]
   for (const { first, count } of runs) {
-    const end = Math.min(first + count, (index + 1) * entries)
-    for (let cluster = Math.max(first, index * entries); cluster < end; cluster++) codec.set(view, cluster - index * entries, 1)
+    const from = Math.max(first, index * entries)
+    codec.fill(view, from - index * entries, Math.min(first + count, (index + 1) * entries) - from, 1)
   }
   return bytes
 }

@@ -35,7 +35,7 @@ export async function growRefcountTable(writer: Qcow2Writer): Promise<void> {
   for (let block = 0; block < blocks; block++) {
     const counts = viewOf(new Uint8Array(clusterSize))
     const used = Math.min(geometry.refcountBlockEntries, blocks + clusters - block * geometry.refcountBlockEntries)
-    for (let i = 0; i < used; i++) refcounts.codec.set(counts, i, 1)
+    refcounts.codec.fill(counts, 0, used, 1)
     await file.write((base + block) * clusterSize, new Uint8Array(counts.buffer))
   }
   const offset = hostOffset((base + blocks) * clusterSize)

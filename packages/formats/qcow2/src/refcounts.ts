@@ -122,7 +122,7 @@ export class Refcounts {
   setRun(slice: TableEntry, cluster: number, count: number, refcount: number): void {
     this.overlap?.assertTable(slice.offset, 'refcount block')
     const first = cluster % this.#perSlice
-    for (let i = 0; i < count; i++) this.codec.set(slice.view, first + i, refcount)
+    this.codec.fill(slice.view, first, count, refcount)
     const bits = this.codec.bits
     const from = Math.floor((first * bits) / 8)
     this.cache.markDirty(slice, from, Math.ceil(((first + count) * bits) / 8) - from)

@@ -1,6 +1,6 @@
 import type { TableEntry } from '@blockloom/driver-kit'
 import type { Qcow2Image } from './image.ts'
-import { classifyCluster, l2Copied, l2HostOffset } from './on-disk/l2.ts'
+import { classifyCluster, emptyL2Run, l2Copied, l2HostOffset } from './on-disk/l2.ts'
 import { subclustersAllocated } from './on-disk/l2-subclusters.ts'
 
 /**
@@ -77,6 +77,12 @@ export class WritePlanner {
     const host = this.#entryHost
     const first = cluster
     let runEnd = partEnd
+    if (kind === 'allocate' && !extended) {
+      // New images are made of entries that say nothing.
+      const empty = emptyL2Run(this.#image.geometry, slice.view, inSlice + 1, inSlice + Math.ceil(end / clusterSize) - cluster)
+      cluster += empty
+      runEnd += empty * clusterSize
+    }
     // With subclusters, `reuse` stays inside its cluster.
     if (!(extended && kind === 'reuse')) {
       while (runEnd < end && runEnd === (cluster + 1) * clusterSize) {

@@ -115,6 +115,35 @@ export function setL2Entry(
   setL2Halves(geometry, table, index, l2EntryHi(offset, copied), l2EntryLo(offset, zero))
 }
 
+/**
+ * Writes the standard descriptors of `count` neighbouring entries from `index` on, for neighbouring host clusters from
+ * `offset` on that are ours alone: COPIED is set, the zero flag is not. See {@link setL2Entry}.
+ *
+ * @internal
+ */
+export function setL2Run(geometry: Geometry, table: DataView, index: number, count: number, offset: number): void {
+  const { clusterSize, l2EntrySize } = geometry
+  let hi = l2EntryHi(offset, true)
+  let lo = l2EntryLo(offset, false)
+  const end = (index + count) * l2EntrySize
+  for (let at = index * l2EntrySize; at < end; at += l2EntrySize) {
+    table.setUint32(at, hi)
+    table.setUint32(at + 4, lo)
+    lo += clusterSize
+    if (lo < 0x1_0000_0000) continue
+    lo -= 0x1_0000_0000
+    hi++
+  }
+}
+
+/** How many entries from `index` on, in front of `end`, have no bit set in their descriptors before the first one that has. @internal */
+export function emptyL2Run(geometry: Geometry, table: DataView, index: number, end: number): number {
+  const { l2EntrySize } = geometry
+  let at = index
+  while (at < end && table.getUint32(at * l2EntrySize) === 0 && table.getUint32(at * l2EntrySize + 4) === 0) at++
+  return at - index
+}
+
 /** Writes both halves of entry `index` of an L2 table as they are. @internal */
 export function setL2Halves(geometry: Geometry, table: DataView, index: number, hi: number, lo: number): void {
   const at = index * geometry.l2EntrySize

@@ -44,6 +44,10 @@ export interface RefcountCodec {
    * @throws BlockError `invalid` (EINVAL), if `value` is not an integer from 0 to `max`; the block is unchanged.
    */
   set(block: DataView, index: number, value: number): void
+  /** Stores the same refcount at `count` places from `first` on. @throws as {@link set}; the block is unchanged */
+  fill(block: DataView, first: number, count: number, value: number): void
+  /** How many refcounts from `from` on, in front of `to`, are 0 before the first one that is not. */
+  zeroes(block: DataView, from: number, to: number): number
 }
 
 /** The codec of a refcount width. @internal */
@@ -67,17 +71,29 @@ type Setter = (block: DataView, index: number, value: number) => void
 
 function codec(bits: RefcountBits, get: Getter, store: Setter): RefcountCodec {
   const max = maxRefcount(bits)
+  const assertFits = (value: number): void => {
+    if (!Number.isInteger(value) || value < 0 || value > max) {
+      throw new BlockError('invalid', `Refcount ${value} does not fit into ${bits} bits`, {
+        detail: { field: 'refcount' },
+      })
+    }
+  }
   return {
     bits,
     max,
     get,
     set(block, index, value) {
-      if (!Number.isInteger(value) || value < 0 || value > max) {
-        throw new BlockError('invalid', `Refcount ${value} does not fit into ${bits} bits`, {
-          detail: { field: 'refcount' },
-        })
-      }
+      assertFits(value)
       store(block, index, value)
+    },
+    fill(block, first, count, value) {
+      assertFits(value)
+      for (let index = first; index < first + count; index++) store(block, index, value)
+    },
+    zeroes(block, from, to) {
+      let index = from
+      while (index < to && get(block, index) === 0) index++
+      return index - from
     },
   }
 }

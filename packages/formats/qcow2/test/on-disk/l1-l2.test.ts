@@ -94,6 +94,26 @@ describe('standard L2 entries', () => {
     })
   })
 
+  it('are written in runs as they are one by one, also where a run crosses 4 GiB', () => {
+    forSeeds(3, 300, (random) => {
+      const g = random.pick([geometry, extended, geometryOf(9), geometryOf(21)])
+      const [table, expected] = [new DataView(new ArrayBuffer(256)), new DataView(new ArrayBuffer(256))]
+      const entries = 256 / g.l2EntrySize
+      const index = random.below(entries)
+      const count = random.below(entries - index + 1)
+      const offset = (random.below(2) === 1 ? 2 ** 32 - random.below(count + 1) * g.clusterSize : (1 + random.below(2 ** 40 / g.clusterSize)) * g.clusterSize)
+      l2.setL2Run(g, table, index, count, offset)
+      for (let i = 0; i < count; i++) l2.setL2Entry(g, expected, index + i, offset + i * g.clusterSize, true, false)
+      expect(new Uint8Array(table.buffer)).toEqual(new Uint8Array(expected.buffer))
+
+      // In front of the run nothing is set, and it has no empty entry itself.
+      const from = random.below(entries + 1)
+      const end = from + random.below(entries - from + 1)
+      const empty = count === 0 || from >= index + count ? end : Math.min(end, Math.max(from, index))
+      expect(l2.emptyL2Run(g, table, from, end)).toBe(empty - from)
+    })
+  })
+
   it('give exact offsets up to 2^56, of which only usable ones pass', () => {
     expect(BigInt(l2.l2HostOffset(0xffff_ffff, 0xffff_ffff))).toBe((1n << 56n) - 512n)
     expect(l2.isUsableClusterOffset(geometry, 0x50000)).toBe(true)

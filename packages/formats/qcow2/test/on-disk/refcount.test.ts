@@ -25,6 +25,26 @@ describe('refcount blocks', () => {
     })
   })
 
+  it.each(widths)('%i bits wide: runs are what single ones are', (bits) => {
+    const codec = refcount.refcountCodec(bits)
+    forSeeds(bits * 2000, 20, (random) => {
+      const block = new DataView(new ArrayBuffer(64))
+      const expected = Array.from({ length: 512 / bits }, () => 0)
+      for (let round = 0; round < 50; round++) {
+        const first = random.below(expected.length)
+        const count = random.below(expected.length - first + 1)
+        const value = random.pick([0, 0, 1, codec.max])
+        codec.fill(block, first, count, value)
+        expected.fill(value, first, first + count)
+        expect(expected.map((_, index) => codec.get(block, index))).toEqual(expected)
+        const from = random.below(expected.length + 1)
+        const to = from + random.below(expected.length - from + 1)
+        const used = expected.findIndex((refcount, index) => index >= from && refcount !== 0)
+        expect(codec.zeroes(block, from, to)).toBe((used === -1 ? to : Math.min(used, to)) - from)
+      }
+    })
+  })
+
   it('pack sub-byte refcounts from the least significant bit', () => {
     const block = new DataView(new ArrayBuffer(2))
     refcount.refcountCodec(1).set(block, 0, 1)
@@ -49,6 +69,7 @@ describe('refcount blocks', () => {
     expect(codec.max).toBe(bits === 64 ? Number.MAX_SAFE_INTEGER : 2 ** bits - 1)
     for (const value of [codec.max + 1, -1, 0.5, Number.NaN]) {
       expect(() => codec.set(block, 0, value)).toThrow(expect.toSatisfy((e) => isBlockError(e, 'invalid')))
+      expect(() => codec.fill(block, 0, 3, value)).toThrow(expect.toSatisfy((e) => isBlockError(e, 'invalid')))
     }
     expect(new Uint8Array(block.buffer).every((byte) => byte === 0)).toBe(true)
   })
