@@ -2,8 +2,8 @@ import { RequestFlag, type Attempt } from '@blockloom/block-driver'
 import { changeEntries } from './change-entries.ts'
 import { unmapDataFile } from './data-file-zero.ts'
 import { zeroKeepingCluster } from './keep-clusters.ts'
-import { dropEntry } from './link.ts'
-import { classifyCluster, setL2Entry } from './on-disk/l2.ts'
+import { classifyCluster } from './on-disk/l2.ts'
+import { hasBacking, unallocateGuest } from './unallocate.ts'
 import type { Qcow2Writer } from './writer.ts'
 import { zeroGuest, zeroPlain } from './zero.ts'
 
@@ -21,9 +21,12 @@ export async function discardGuest(writer: Qcow2Writer, offset: number, bytes: n
   const { clusterSize, geometry, context } = image
   if (image.header.features.rawExternalData) return zeroGuest(writer, offset, bytes, RequestFlag.MAY_UNMAP)
   const end = offset + bytes === image.header.size ? Math.ceil((offset + bytes) / clusterSize) * clusterSize : offset + bytes
-  // A backing file that is only named may be there at the next open.
-  const hasBacking = image.backing.current !== null || image.area.backingFile !== null
-  if (image.version < 3 && hasBacking) return 'unsupported'
+  const isBacked = hasBacking(image)
+  if (image.version < 3) {
+    if (isBacked) return 'unsupported'
+    await unallocateGuest(writer, offset, end)
+    return 'done'
+  }
   await changeEntries(
     writer,
     offset,
@@ -31,16 +34,12 @@ export async function discardGuest(writer: Qcow2Writer, offset: number, bytes: n
     (slice, index, count, at) => {
       for (let i = index; i < index + count; i++) {
         const kind = classifyCluster(context, slice.view.getUint32(i * geometry.l2EntrySize), slice.view.getUint32(i * geometry.l2EntrySize + 4))
-        if (image.version < 3) {
-          dropEntry(writer, slice, i, 'request')
-          setL2Entry(geometry, slice.view, i, 0, false, false)
-        } else if (hasBacking || kind !== 'unallocated') {
-          if (!zeroKeepingCluster(writer, slice, i, at / clusterSize + i - index)) zeroPlain(writer, slice, i, 'request')
-        }
+        if (!isBacked && kind === 'unallocated') continue
+        if (!zeroKeepingCluster(writer, slice, i, at / clusterSize + i - index)) zeroPlain(writer, slice, i, 'request')
       }
     },
     {
-      skipMissing: image.version < 3 || !hasBacking,
+      skipMissing: !isBacked,
       ...(image.externalData && image.options['pass-discard-request'] ? { claim: (at: number, to: number) => unmapDataFile(image, at, to) } : {}),
     },
   )

@@ -7,23 +7,29 @@ import { dropEntry } from './link.ts'
 import { classifyCluster, l2ZeroFlag, setL2Entry, setL2Halves } from './on-disk/l2.ts'
 import { ALL_SUBCLUSTERS, setSubclusters, subclusterMask, subclustersAllocated, subclustersZero } from './on-disk/l2-subclusters.ts'
 import type { FreeReason } from './pending-frees.ts'
+import { hasBacking, unallocateGuest } from './unallocate.ts'
 import type { Qcow2Writer } from './writer.ts'
 
 /**
  * Makes a range read as zeroes by changing its L2 entries: whole clusters, or whole subclusters if the image has them;
  * the last one may reach past the end of the disk.
  *
- * With MAY_UNMAP the host clusters become free, otherwise they stay for later writes. `unsupported`: version 2 has no
- * such entries, and a part of a compressed cluster cannot be changed.
+ * With MAY_UNMAP the host clusters become free, otherwise they stay for later writes. Version 2 has no such entries: there
+ * they become free in any case. `unsupported`: it cannot do that either with a backing file, which would show; and a part
+ * of a compressed cluster cannot be changed.
  *
  * @internal
  */
 export async function zeroGuest(writer: Qcow2Writer, offset: number, bytes: number, flags: number): Promise<Attempt> {
   const { image } = writer
   const { clusterSize, externalData, geometry } = image
-  if (image.version < 3) return 'unsupported'
   const unmap = (flags & RequestFlag.MAY_UNMAP) !== 0
   const end = offset + bytes === image.header.size ? Math.ceil((offset + bytes) / clusterSize) * clusterSize : offset + bytes
+  if (image.version < 3) {
+    if (hasBacking(image)) return 'unsupported'
+    await unallocateGuest(writer, offset, end)
+    return 'done'
+  }
   if (geometry.extendedL2 && (await cutsCompressed(writer, offset, end))) return 'unsupported'
   const claim = image.header.features.rawExternalData
     ? (at: number, to: number) => zeroRawDataFile(image, at, to, flags)
