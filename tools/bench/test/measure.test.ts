@@ -11,8 +11,8 @@ test('runs both, each first in turn, takes medians, and judges the ratio', async
   const rounds: string[] = []
   const wait = (ms: number) => [node, '-e', `setTimeout(() => {}, ${ms})`]
   const fast = await measurePair({ name: 'w', kind: 'time', limit: 0.9, args: () => [], prepare: () => rounds.push('p'), verify: () => rounds.push('v') }, wait(1), wait(400), 3)
-  // Only ours is verified.
-  expect(rounds.join('')).toBe('pvp' + 'ppv' + 'pvp')
+  // First a run for our memory. Only ours is verified.
+  expect(rounds.join('')).toBe('p' + 'pvp' + 'ppv' + 'pvp')
   expect(fast).toMatchObject({ name: 'w', ok: true })
   expect(fast.ratio).toBeLessThan(0.9)
   const rate = (seconds: string) => [node, '-e', `console.log('Sending 1000 read requests\\nRun completed in ${seconds} seconds.')`]
