@@ -21,12 +21,8 @@ export async function discardGuest(writer: Qcow2Writer, offset: number, bytes: n
   const { clusterSize, geometry, context } = image
   if (image.header.features.rawExternalData) return zeroGuest(writer, offset, bytes, RequestFlag.MAY_UNMAP)
   const end = offset + bytes === image.header.size ? Math.ceil((offset + bytes) / clusterSize) * clusterSize : offset + bytes
+  if (image.version < 3) return unallocateGuest(writer, offset, end)
   const isBacked = hasBacking(image)
-  if (image.version < 3) {
-    if (isBacked) return 'unsupported'
-    await unallocateGuest(writer, offset, end)
-    return 'done'
-  }
   await changeEntries(
     writer,
     offset,

@@ -1,3 +1,4 @@
+import type { Attempt } from '@blockloom/block-driver'
 import { changeEntries } from './change-entries.ts'
 import type { Qcow2Image } from './image.ts'
 import { dropEntry } from './link.ts'
@@ -10,13 +11,14 @@ export function hasBacking(image: Qcow2Image): boolean {
 }
 
 /**
- * Gives up whole clusters of an image without a backing file: they are not allocated any more, and read as zeroes. It is all
- * that version 2 can do, which has no entries that say zero.
+ * Gives up whole clusters: they are not allocated any more, and read as zeroes. It is all that version 2 can do, which has no
+ * entries that say zero; `unsupported` with a backing file, whose old bytes would show.
  *
  * @internal
  */
-export async function unallocateGuest(writer: Qcow2Writer, offset: number, end: number): Promise<void> {
+export async function unallocateGuest(writer: Qcow2Writer, offset: number, end: number): Promise<Attempt> {
   const { geometry } = writer.image
+  if (hasBacking(writer.image)) return 'unsupported'
   await changeEntries(
     writer,
     offset,
@@ -29,4 +31,5 @@ export async function unallocateGuest(writer: Qcow2Writer, offset: number, end: 
     },
     { skipMissing: true },
   )
+  return 'done'
 }

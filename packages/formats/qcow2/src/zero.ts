@@ -7,7 +7,7 @@ import { dropEntry } from './link.ts'
 import { classifyCluster, l2ZeroFlag, setL2Entry, setL2Halves } from './on-disk/l2.ts'
 import { ALL_SUBCLUSTERS, setSubclusters, subclusterMask, subclustersAllocated, subclustersZero } from './on-disk/l2-subclusters.ts'
 import type { FreeReason } from './pending-frees.ts'
-import { hasBacking, unallocateGuest } from './unallocate.ts'
+import { unallocateGuest } from './unallocate.ts'
 import type { Qcow2Writer } from './writer.ts'
 
 /**
@@ -25,11 +25,7 @@ export async function zeroGuest(writer: Qcow2Writer, offset: number, bytes: numb
   const { clusterSize, externalData, geometry } = image
   const unmap = (flags & RequestFlag.MAY_UNMAP) !== 0
   const end = offset + bytes === image.header.size ? Math.ceil((offset + bytes) / clusterSize) * clusterSize : offset + bytes
-  if (image.version < 3) {
-    if (hasBacking(image)) return 'unsupported'
-    await unallocateGuest(writer, offset, end)
-    return 'done'
-  }
+  if (image.version < 3) return unallocateGuest(writer, offset, end)
   if (geometry.extendedL2 && (await cutsCompressed(writer, offset, end))) return 'unsupported'
   const claim = image.header.features.rawExternalData
     ? (at: number, to: number) => zeroRawDataFile(image, at, to, flags)

@@ -20,6 +20,18 @@ function discards(file: MemoryChild): { offset: number; length: number }[] {
   return file.events.flatMap((event) => (event.op === 'discard' ? [{ offset: event.offset, length: event.length }] : []))
 }
 
+/** Discards in the file do not end before `gate` resolves; `reached` resolves at the first. */
+function holdDiscards(file: MemoryChild): Record<'reached' | 'gate', PromiseWithResolvers<void>> {
+  const gate = Promise.withResolvers<void>()
+  const reached = Promise.withResolvers<void>()
+  file.before = (op) => {
+    if (op !== 'discard') return undefined
+    reached.resolve()
+    return gate.promise
+  }
+  return { reached, gate }
+}
+
 describe.runIf(haveReference)('discard-no-unref', () => {
   const tools = new Reference()
   afterAll(() => tools[Symbol.dispose]())
@@ -157,13 +169,7 @@ describe.runIf(haveReference)('discard-no-unref', () => {
     const image = await openQcow2({ file, options: NO_UNREF })
     await image.discard!(0, 2 * CLUSTER)
     await image.writer!.write(100, new Uint8Array(512).fill(7), 0)
-    const gate = Promise.withResolvers<void>()
-    const reached = Promise.withResolvers<void>()
-    file.before = (op) => {
-      if (op !== 'discard') return undefined
-      reached.resolve()
-      return gate.promise
-    }
+    const { reached, gate } = holdDiscards(file)
     await image.writer!.flush('stable')
     await reached.promise
     let isWritten = false
@@ -185,13 +191,7 @@ describe.runIf(haveReference)('discard-no-unref', () => {
     const image = await openQcow2({ file, options: NO_UNREF })
     const hosts = await Promise.all([0, 5, 6, 7].map((cluster) => hostOf(image, cluster * CLUSTER)))
     for (const at of [0, 5, 6, 7]) await image.discard!(at * CLUSTER, CLUSTER)
-    const gate = Promise.withResolvers<void>()
-    const reached = Promise.withResolvers<void>()
-    file.before = (op) => {
-      if (op !== 'discard') return undefined
-      reached.resolve()
-      return gate.promise
-    }
+    const { reached, gate } = holdDiscards(file)
     await image.writer!.flush('stable')
     await reached.promise
     // Behind the first one others wait for their turn.
