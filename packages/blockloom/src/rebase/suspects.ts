@@ -41,16 +41,25 @@ export class Suspects {
     const unit = this.#unit
     const from = Math.max(range.from - (range.from % unit), bounds.from, this.#given)
     const to = Math.min(Math.ceil(range.to / unit) * unit, bounds.to)
-    if (from >= to) return
+    // What the range is widened by is not known to be zeroes: it may be anything that both chains have.
+    const head = from < range.from ? Math.min(range.from - (range.from % unit) + unit, to) : from
+    const tail = to > range.to ? Math.max(range.to - (range.to % unit), head) : to
+    if (from < head) yield* this.#take({ from, to: head, oldZero: false, newZero: false })
+    if (head < tail) yield* this.#take({ ...range, from: head, to: tail })
+    if (tail < to) yield* this.#take({ from: tail, to, oldZero: false, newZero: false })
+  }
+
+  *#take(range: Suspect): Generator<Suspect> {
+    const { from, to } = range
     const pending = this.#pending
     if (pending === null) {
-      this.#pending = { ...range, from, to }
+      this.#pending = range
     } else if (from < pending.to || (from === pending.to && sameKind(pending, range))) {
       // Ranges that share a unit are compared together, with what is known about both.
       this.#pending = { from: pending.from, to: Math.max(to, pending.to), oldZero: pending.oldZero && range.oldZero, newZero: pending.newZero && range.newZero }
     } else {
       yield* this.flush()
-      this.#pending = { ...range, from, to }
+      this.#pending = range
     }
     yield* this.#whole()
   }

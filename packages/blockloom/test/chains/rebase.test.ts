@@ -202,6 +202,28 @@ describe('rebaseImage', () => {
     }
   }
 
+  test.each([1, 3, 5, 15])('a layer that ends, or has zeroes, inside a cluster of the overlay, %i KiB into it; onto the layer below', async (kib) => {
+    await withTempFolder(async (folder) => {
+      const at = (name: string): string => `${folder}/${name}.qcow2`
+      const make = async (name: string, size: number, options: Record<string, unknown>, byte: number, offset: number, bytes: number): Promise<void> => {
+        await createImage(at(name), { format: 'qcow2', size, options: { cluster_size: CLUSTER, ...options } })
+        await using disk = await openImage(at(name), { format: 'qcow2', write: true, implicit: 'allow' })
+        if (byte === 0) await disk.zero(offset, bytes)
+        else await disk.write(offset, new Uint8Array(bytes).fill(byte))
+      }
+      await make('base', SIZE, {}, 1, 0, 20 * CLUSTER)
+      await make('middle', 12 * CLUSTER + kib * KIB, { cluster_size: 512, backing_file: 'base.qcow2', backing_fmt: 'qcow2' }, 0, 3 * CLUSTER + kib * KIB, CLUSTER)
+      await make('top', SIZE, { backing_file: 'middle.qcow2', backing_fmt: 'qcow2' }, 7, 5 * CLUSTER, CLUSTER)
+      await using disk = await openImage(at('top'), { format: 'qcow2', write: true, implicit: 'allow' })
+      const before = await disk.read(0, SIZE)
+      await rebaseImage(disk, { backing: { filename: 'base.qcow2', format: 'qcow2' } })
+      await disk.close()
+      await using after = await openImage(at('top'), { format: 'qcow2', implicit: 'allow' })
+      assertSameBytes(await after.read(0, SIZE), before)
+      expect(await after.node.extents(13 * CLUSTER, CLUSTER)).toMatchObject({ kind: 'zero' })
+    })
+  })
+
   test('what both chains have in common is not read', async () => {
     await withTempFolder(async (folder) => {
       const at = (name: string): string => `${folder}/${name}.qcow2`
