@@ -6,5 +6,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    // Of each project: what the root says is not handed down, and the default on two processors is one.
+    maxWorkers: 2,
   },
 })
