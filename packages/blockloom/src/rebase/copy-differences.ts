@@ -24,6 +24,9 @@ const PIECE = 512 * 1024
 /** Pieces in flight, at most; each takes two buffers. */
 const PARALLEL = 8
 
+/** Zeroes that are written at once. */
+const MOST_ZEROES = 64 * 1024
+
 /** A unit for formats that say nothing about theirs. */
 const DEFAULT_UNIT = 4096
 
@@ -164,13 +167,32 @@ class Copy {
     const { overlay } = this.#work
     const writes: Promise<void>[] = []
     for (const { from, to, zero } of differences(before, after, offset, bytes, this.#unit)) {
-      if (zero) writes.push(overlay.zero(offset + from, to - from))
+      if (zero) writes.push(this.#zero(offset + from, to - from))
       else this.#write(offset + from, before!.subarray(from, to), writes)
     }
     if (writes.length === 0) return
     // All of them: the buffer is about to be used again.
     for (const result of await Promise.allSettled(writes)) if (result.status === 'rejected') throw atStage('overlay', result.reason)
     this.#flush.wrote(bytes)
+  }
+
+  /** Without a backing file nothing has to be stored for zeroes, and some formats cannot: the new one would show there. */
+  async #zero(offset: number, bytes: number): Promise<void> {
+    const { overlay } = this.#work
+    await overlay.zero(offset, bytes)
+    if (overlay.backing !== null) return
+    for (let at = offset; at < offset + bytes; ) {
+      const extent = await overlay.extents(at, offset + bytes - at)
+      if (extent.kind === 'absent') await this.#storeZeroes(at, extent.bytes)
+      at += extent.bytes
+    }
+  }
+
+  async #storeZeroes(offset: number, bytes: number): Promise<void> {
+    const zeroes = new Uint8Array(Math.min(bytes, MOST_ZEROES))
+    for (let done = 0; done < bytes; done += zeroes.length) {
+      await this.#work.overlay.write(offset + done, zeroes.subarray(0, Math.min(zeroes.length, bytes - done)))
+    }
   }
 
   #write(offset: number, bytes: Uint8Array, writes: Promise<void>[]): void {

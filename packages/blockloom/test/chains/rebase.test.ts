@@ -97,6 +97,16 @@ describe('rebaseImage', () => {
     expect(await clusters()).toMatchObject({ 0: 'data', 1: 'zero', 50: 'zero' })
   })
 
+  test('from none, in version 2, which has no entries that say zero: they are stored', async () => {
+    await chain.create('top', SIZE, { compat: '0.10' })
+    await chain.write('top', [0, 3, CLUSTER])
+    const before = await chain.content('top')
+    await rebase()
+    assertSameBytes(await chain.content('top'), before)
+    expect(await clusters()).toMatchObject({ 0: 'data', 1: 'data', 50: 'data' })
+    await chain.assertUncorrupted('top')
+  })
+
   test('unsafe: the name and nothing else; neither backing file has to be there', async () => {
     chain.disks.delete('base')
     await rebase({ unsafe: true, backing: { filename: 'memory:elsewhere', format: 'raw' } })
