@@ -84,6 +84,11 @@ function guardedExtents(writer: Qcow2Writer, offset: number, bytes: number): Ext
   return extent instanceof Promise ? grace.during(extent) : extent
 }
 
+/** Runs what may take new clusters, now or when those that were dropped are free. */
+function whenFreed(writer: Qcow2Writer, request: () => Promise<void>): Promise<void> {
+  return writer.isLagging ? writer.freed().then(request) : request()
+}
+
 function resizeTo(writer: Qcow2Writer, size: number): Promise<void> {
   return guarded(writer, () => resizeGuest(writer, size, { preallocation: 'off', zeroFill: true }))
 }
@@ -94,7 +99,7 @@ function writeFacets(writer: Qcow2Writer): Partial<Instance<Qcow2Options>> {
     writer: {
       honours: RequestFlag.MAY_UNMAP + RequestFlag.NO_FALLBACK,
       // It keeps freed clusters away by itself.
-      write: (offset, from) => (writer.gate.open ? writeGuest(writer, offset, from) : writer.gate.pass(() => writeGuest(writer, offset, from))),
+      write: (offset, from) => (writer.gate.open && !writer.isLagging ? writeGuest(writer, offset, from) : whenFreed(writer, () => writer.gate.pass(() => writeGuest(writer, offset, from)))),
       flush: async (scope) => {
         await writer.committer.run(scope === 'stable', true)
         await image.corruption.settled()
@@ -109,7 +114,7 @@ function writeFacets(writer: Qcow2Writer): Partial<Instance<Qcow2Options>> {
     makeEmpty: () => makeEmpty(writer),
     ...(image.externalData || image.encryption !== null
       ? {}
-      : { compress: { granularity: image.clusterSize, write: (offset, from) => guarded(writer, () => writeCompressed(writer, offset, from)) } }),
+      : { compress: { granularity: image.clusterSize, write: (offset, from) => whenFreed(writer, () => guarded(writer, () => writeCompressed(writer, offset, from))) } }),
   }
 }
 

@@ -17,6 +17,9 @@ import { release } from './release.ts'
 import type { SnapshotStore } from './snapshot-store.ts'
 import { WritePlanner } from './write-planner.ts'
 
+/** Commits whose dropped clusters may still be waiting to become free when somebody begins to write. */
+const MOST_WAITING = 1
+
 /**
  * What an image that is open for writing has besides: the refcounts, and the changes that are under way.
  *
@@ -108,6 +111,19 @@ export class Qcow2Writer {
   /** Clusters that nothing on disk points to any more are still counted as used. */
   get isFreeing(): boolean {
     return this.#toFree > 0
+  }
+
+  /**
+   * Clusters are dropped faster than they become free: whoever takes new ones waits for {@link freed} first, before it is
+   * inside `grace`, or the file would grow as long as that goes on.
+   */
+  get isLagging(): boolean {
+    return this.#toFree > MOST_WAITING
+  }
+
+  /** What was dropped so far is free, or leaked. */
+  freed(): Promise<void> {
+    return this.#freeing
   }
 
   /** Writes everything, until nothing is left to be freed. */
