@@ -24,7 +24,7 @@ const PIECE = 512 * 1024
 /** Pieces in flight, at most; each takes two buffers. */
 const PARALLEL = 8
 
-/** Zeroes that are written at once. */
+/** Zeroes that are written at once, or a unit. */
 const MOST_ZEROES = 64 * 1024
 
 /** A unit for formats that say nothing about theirs. */
@@ -164,7 +164,6 @@ class Copy {
   }
 
   async #store(offset: number, bytes: number, before: Uint8Array | null, after: Uint8Array | null): Promise<void> {
-    const { overlay } = this.#work
     const writes: Promise<void>[] = []
     for (const { from, to, zero } of differences(before, after, offset, bytes, this.#unit)) {
       if (zero) writes.push(this.#zero(offset + from, to - from))
@@ -189,7 +188,7 @@ class Copy {
   }
 
   async #storeZeroes(offset: number, bytes: number): Promise<void> {
-    const zeroes = new Uint8Array(Math.min(bytes, MOST_ZEROES))
+    const zeroes = new Uint8Array(Math.min(bytes, Math.max(this.#unit, MOST_ZEROES)))
     for (let done = 0; done < bytes; done += zeroes.length) {
       await this.#work.overlay.write(offset + done, zeroes.subarray(0, Math.min(zeroes.length, bytes - done)))
     }
