@@ -11,14 +11,18 @@ const MANY = 4096
 export class FreedClusters {
   readonly #file: ChildHandle
   readonly #clusterSize: number
+  readonly #end: number
   #runs: { readonly first: number; count: number }[] = []
 
-  constructor(file: ChildHandle, clusterSize: number) {
+  /** @param end - clusters from there on keep what is in them */
+  constructor(file: ChildHandle, clusterSize: number, end = Infinity) {
     this.#file = file
+    this.#end = end
     this.#clusterSize = clusterSize
   }
 
   add(cluster: number): void {
+    if (cluster >= this.#end) return
     const last = this.#runs.at(-1)
     if (last !== undefined && last.first + last.count === cluster) last.count++
     else this.#runs.push({ first: cluster, count: 1 })

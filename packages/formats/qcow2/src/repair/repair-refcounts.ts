@@ -3,6 +3,7 @@ import { compareRefcounts } from '../check/compare-refcounts.ts'
 import type { Findings } from '../check/findings.ts'
 import type { RefcountReader } from '../check/refcount-reader.ts'
 import { eachPass, type Walk } from '../check/walk.ts'
+import { firstExceeding } from './exceeding.ts'
 import { refcountFixer } from './fixers.ts'
 import { FreedClusters } from './freed-clusters.ts'
 
@@ -15,7 +16,7 @@ import { FreedClusters } from './freed-clusters.ts'
  */
 export async function repairRefcounts(walk: Walk, reader: RefcountReader, fix: CheckFix, findings: Findings): Promise<boolean> {
   const repaired = findings.fork()
-  const freed = new FreedClusters(walk.file, walk.geometry.clusterSize)
+  const freed = new FreedClusters(walk.file, walk.geometry.clusterSize, firstExceeding(walk))
   const fixer = refcountFixer(walk, reader, fix, freed)
   let suspectsCopied = false
   await eachPass(walk, {}, async (pass) => {

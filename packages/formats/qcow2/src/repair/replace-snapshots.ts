@@ -6,6 +6,7 @@ import { viewOf } from '../on-disk/integers.ts'
 import { refcountCodec } from '../on-disk/refcount.ts'
 import { hostOffset } from '../units.ts'
 import { changeHeader } from './change-header.ts'
+import { firstExceeding } from './exceeding.ts'
 import { FreedClusters } from './freed-clusters.ts'
 import type { NewTables } from './move-tables.ts'
 import type { Examined } from './switch-tables.ts'
@@ -47,7 +48,9 @@ export async function replaceSnapshotTable({ walk, reader }: Examined, { snapsho
 
 /** The first run of clusters that nothing uses, and that refcount blocks count. */
 async function findRoom(walk: Walk, reader: RefcountReader, count: number): Promise<number | null> {
-  const { refcountBlockEntries } = walk.geometry
+  const { refcountBlockEntries, clusterSize } = walk.geometry
+  const heldFrom = firstExceeding(walk)
+  const heldTo = Math.ceil(walk.fileLength / clusterSize)
   let found: number | null = null
   await eachPass(walk, {}, async ({ counts, clusters }) => {
     let run = 0
@@ -55,7 +58,8 @@ async function findRoom(walk: Walk, reader: RefcountReader, count: number): Prom
     for (let cluster = counts.from; cluster < end; cluster++) {
       const index = Math.floor(cluster / refcountBlockEntries)
       const isCounted = reader.blockOffset(index) !== 0 && !reader.isUnreadable(index)
-      run = isCounted && counts.isFree(cluster) ? run + 1 : 0
+      const isHeld = cluster >= heldFrom && cluster < heldTo
+      run = isCounted && !isHeld && counts.isFree(cluster) ? run + 1 : 0
       if (run < count) continue
       found = cluster + 1 - count
       return 'enough'

@@ -28,16 +28,34 @@ const recipes: readonly Recipe[] = RECIPES.filter(([name]) => name !== 'nothing'
   recipe[0] === 'bitmaps' ? [recipe[0], '24M', recipe[2], recipe[3], recipe[4]!] : recipe,
 )
 
+/** Exit code of timeout(1). */
+const TIMED_OUT = 124
+
 interface Broken {
   readonly where: string
   readonly content: Uint8Array
 }
 
-function breakImage(image: Uint8Array, count: number, firstSeed: number, most: (round: number) => number): Broken[] {
-  return Array.from({ length: count }, (_, round) => {
-    const random = new Random(firstSeed + round)
-    const times = 1 + random.below(most(round))
-    return { where: `seed ${firstSeed + round}, ${times} corruptions`, content: corruptBadly(image, random, times).content }
+/** Seeds that found something once, and how many corruptions they make at most. */
+type Found = Readonly<Record<string, readonly (readonly [seed: number, most: number])[]>>
+
+const FOUND_ALL: Found = {
+  // An entry that is mended in the table of several snapshots counts once.
+  'extended L2 entries': [[1053319954956477, 4]],
+}
+const FOUND_LEAKS: Found = {
+  // The L1 table of a snapshot is at an offset that no file has: what it led to is not leaked.
+  'wide refcounts': [[1966348819523858, 3]],
+  // An incomplete entry of the snapshot table does not keep COPIED flags from being repaired.
+  'two-bit refcounts': [[1554006367, 3]],
+}
+
+function breakImage(image: Uint8Array, count: number, firstSeed: number, most: (round: number) => number, found: Found[string] = []): Broken[] {
+  const seeds = [...Array.from({ length: count }, (_, round) => [firstSeed + round, most(round)] as const), ...found]
+  return seeds.map(([seed, most]) => {
+    const random = new Random(seed)
+    const times = 1 + random.below(most)
+    return { where: `seed ${seed}, ${times} corruptions`, content: corruptBadly(image, random, times).content }
   })
 }
 
@@ -49,7 +67,7 @@ describe.skipIf(!haveReference)('repair of broken images', () => {
   it.each(recipes.map((recipe, which) => [recipe[0], recipe, which] as const))('%s: -r all', { timeout: 120_000 }, async (_name, recipe, which) => {
     const image = makeRecipe(reference!, recipe)
     const whole = (await guestView(new MemoryChild({ content: image })))!
-    const broken = breakImage(image, recipe[0] === 'an odd end' ? LARGE_IMAGES : IMAGES, START * 1_000_003 + which * 1009, (round) => (round % 2 === 0 ? 4 : 20))
+    const broken = breakImage(image, recipe[0] === 'an odd end' ? LARGE_IMAGES : IMAGES, START * 1_000_003 + which * 1009, (round) => (round % 2 === 0 ? 4 : 20), FOUND_ALL[recipe[0]])
     const theirs = referenceChecks(reference!, broken.map(({ content }) => content), 'errors')
     const repaired: { readonly where: string; readonly content: Uint8Array }[] = []
     for (const [i, { where, content }] of broken.entries()) {
@@ -83,11 +101,19 @@ describe.skipIf(!haveReference)('repair of broken images', () => {
 
   it.each(recipes.map((recipe, which) => [recipe[0], recipe, which] as const))('%s: -r leaks', { timeout: 120_000 }, async (_name, recipe, which) => {
     const image = makeRecipe(reference!, recipe)
-    const broken = breakImage(image, LEAKS, START * 2_000_003 + which * 1009, () => 3)
+    const broken = breakImage(image, LEAKS, START * 2_000_003 + which * 1009, () => 3, FOUND_LEAKS[recipe[0]])
+    const whole = (await guestView(new MemoryChild({ content: image })))!
     const theirs = referenceChecks(reference!, broken.map(({ content }) => content), 'leaks')
     for (const [i, { where, content }] of broken.entries()) {
-      const ours = await ourRepair(new MemoryChild({ content }), 'leaks')
+      const file = new MemoryChild({ content })
+      const ours = await ourRepair(file, 'leaks')
       const { exit, result, lines } = theirs[i]!
+      if (ours?.result != null && result === null && (lines.length === 0 || exit === TIMED_OUT)) {
+        // It does not open the image at all, for a bitmap's sake; or it gave up.
+        const loss = lost(whole, await guestView(new MemoryChild({ content })), await guestView(file))
+        if (loss !== null) expect.fail(`${where}: lost ${loss}`)
+        continue
+      }
       if (ours === null || result === null) {
         expect([ours?.exit ?? 1, result], where).toEqual([1, null])
         continue

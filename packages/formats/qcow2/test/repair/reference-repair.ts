@@ -18,7 +18,8 @@ export function referenceChecks(reference: Reference, images: readonly Uint8Arra
   const { folder } = reference
   for (const [i, image] of images.entries()) writeFileSync(reference.path(`batch-${i}`), image)
   const repair = fix === 'none' ? '' : `-r ${fix === 'errors' ? 'all' : 'leaks'}`
-  const check = `qemu-img check -f qcow2 --output=json ${repair} batch-$i > batch-$i.out 2> batch-$i.err; echo $? > batch-$i.exit`
+  // It can count for minutes; then it has given up.
+  const check = `timeout 20 qemu-img check -f qcow2 --output=json ${repair} batch-$i > batch-$i.out 2> batch-$i.err; echo $? > batch-$i.exit`
   if (images.length > 0) execFileSync('sh', ['-c', `i=0; while [ $i -lt ${images.length} ]; do ${check}; i=$((i + 1)); done`], { cwd: folder })
   const text = (name: string): string => readFileSync(reference.path(name), 'utf8')
   return images.map((_, i) => outcome(Number(text(`batch-${i}.exit`)), text(`batch-${i}.out`), text(`batch-${i}.err`)))
