@@ -179,7 +179,9 @@ export class OperationMaker {
     this.#resizes++
     const by = 512 * (1 + this.#random.below(Math.floor(this.#layer.size / 2048)))
     // Version 2 has no zeroes to hide a longer backing file with; the reference refuses to grow it then.
-    const mayGrow = this.#layer.version === 3 || !this.#hasBacking
+    // With subclusters it does the same in the middle of a compressed cluster.
+    const endsInside = this.#reference && this.#layer.extendedL2 && this.#size % this.#layer.clusterSize !== 0
+    const mayGrow = (this.#layer.version === 3 && !endsInside) || !this.#hasBacking
     // Growing over a longer backing file stores zeroes in the rest of the last cluster.
     if (this.#hasBacking) this.#allocated.add(Math.floor(this.#size / this.#layer.clusterSize))
     this.#size = mayGrow && this.#random.chance(0.6) ? this.#size + by : this.#shrunk(this.#size - by)

@@ -75,7 +75,9 @@ export async function dropClusters(writer: Qcow2Writer, from: number, to: number
 /** Makes `from` … `to` read as zeroes where it does not: rests of an earlier, larger size, and the backing file. */
 async function clear(writer: Qcow2Writer, from: number, to: number, hideBacking: boolean): Promise<void> {
   const { image } = writer
-  const { mapper, clusterSize, backing } = image
+  const { mapper, backing } = image
+  // What can be marked by itself: subclusters, or clusters.
+  const unit = image.geometry.subclusterSize
   const backingEnd = hideBacking && backing.current !== null ? await backing.current.size() : 0
   for (let at = from; at < to; ) {
     while (!mapper.lookup(at, to)) await mapper.load(at)
@@ -83,10 +85,10 @@ async function clear(writer: Qcow2Writer, from: number, to: number, hideBacking:
     const isClear = kind === 'zero' || kind === 'zero-alloc' || (kind === 'absent' && at >= backingEnd)
     let end = at + mapper.bytes
     if (!isClear) {
-      // The rest of a cluster is written, whole clusters are marked.
-      if (kind === 'absent') end = Math.min(end, Math.ceil(backingEnd / clusterSize) * clusterSize)
-      if (at % clusterSize !== 0) end = Math.min(end, Math.ceil(at / clusterSize) * clusterSize)
-      const isMarked = at % clusterSize === 0 && (await zeroGuest(writer, at, end - at, RequestFlag.MAY_UNMAP)) === 'done'
+      // The rest of a unit is written, whole ones are marked.
+      if (kind === 'absent') end = Math.min(end, Math.ceil(backingEnd / unit) * unit)
+      if (at % unit !== 0) end = Math.min(end, Math.ceil(at / unit) * unit)
+      const isMarked = at % unit === 0 && (await zeroGuest(writer, at, end - at, RequestFlag.MAY_UNMAP)) === 'done'
       if (!isMarked) {
         end = Math.min(end, at + ZERO_PIECE)
         await writeGuest(writer, at, new Uint8Array(end - at))
