@@ -3,6 +3,8 @@ import { compareRefcounts } from '../check/compare-refcounts.ts'
 import { Findings } from '../check/findings.ts'
 import type { CheckSource, Pass } from '../check/pass.ts'
 import { eachPass, lengthOf, type Walk } from '../check/walk.ts'
+import { HEADER_FIELDS } from '../on-disk/header.ts'
+import { changeHeader } from './change-header.ts'
 import type { Forced } from './mend.ts'
 import { dropBitmaps, mendBitmapTables, readBitmapsToRepair } from './mend-bitmaps.ts'
 import { moveTables, type NewTables } from './move-tables.ts'
@@ -52,12 +54,28 @@ export async function repairErrors(source: CheckSource, how: Pick<Walk, 'signal'
   const isMendable = await examine(found, findings, structures, refcounts, seen)
   const spare = new Spare(seen.clusters)
   const isMended = isMendable || found.snapshots.changed
-  const mended = isMended ? await mend(found, { activeL1: false, l2: new Set() }, spare, findings) : { image: found, tables: null }
+  const wasCorrupt = found.walk.area.header.features.corrupt
+  const begun = isMended ? await markCorrupt(found, true) : found
+  const mended = isMended ? await mend(begun, { activeL1: false, l2: new Set() }, spare, findings) : { image: begun, tables: null }
   if (isMendable) await examineMended(mended.image, refcounts, seen)
   const widens = seen.overflows && mended.image.walk.area.header.version >= 3
   const image = await repairAllRefcounts(mended, { spare, widens, structures, refcounts }, seen, findings)
   findings.corruptionsFixed += structures.corruptions
-  return (seen.suspectsCopied ? await repairAllCopied(image, findings) : image).walk
+  const repaired = seen.suspectsCopied ? await repairAllCopied(image, findings) : image
+  return (await markCorrupt(repaired, wasCorrupt)).walk
+}
+
+/**
+ * From the first table that is mended to the last refcount, clusters may have more uses than they are counted for. Nobody
+ * may write to the image if the power goes then. Version 2 cannot say so.
+ */
+async function markCorrupt(image: Repairable, corrupt: boolean): Promise<Repairable> {
+  const { walk } = image
+  const { version, features } = walk.area.header
+  if (version < 3 || features.corrupt === corrupt) return image
+  if (!corrupt) await walk.file.flush('stable')
+  const area = await changeHeader(walk.file, walk.area, HEADER_FIELDS.incompatible, { features: { ...features, corrupt } })
+  return { ...image, walk: { ...walk, area } }
 }
 
 /** How the refcounts are repaired, and what is wrong with them. */

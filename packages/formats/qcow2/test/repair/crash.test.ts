@@ -25,6 +25,9 @@ const BASES: Readonly<Record<string, { readonly options: Readonly<Record<string,
 
 /** Seeds that found something once. */
 const FOUND: Readonly<Record<string, readonly number[]>> = {
+  // Entries that were mended made clusters have more uses than refcounts said.
+  '64-bit refcounts, snapshots': [9838611560551],
+  'extended L2, snapshots': [5535150214840],
   // The snapshot table reaches beyond the file: its clusters were discarded before another one took its place.
   'version 2, snapshots': [9838611560551],
 }
@@ -74,6 +77,11 @@ async function undercounted(file: MemoryChild): Promise<ReadonlySet<string> | nu
   return totalClusters === undefined ? null : found
 }
 
+/** Nobody opens it for writing then, but to repair it. */
+function isMarkedCorrupt({ content }: MemoryChild): boolean {
+  return content[7]! >= 3 && (content[79]! & 2) !== 0
+}
+
 /** The disk when the power goes before event `cut`: what no flush covers is there, in parts, or not. */
 async function afterPowerLoss(base: Uint8Array, events: readonly ChildEvent[], cut: number, random: Random): Promise<MemoryChild> {
   let covered = 0
@@ -116,7 +124,7 @@ describe('after a crash of a repair', () => {
         const disk = await afterPowerLoss(broken, file.events, cut, random)
         const crashed = lost(whole, before, await guestView(disk))
         if (crashed !== null) expect.fail(`${where}: lost ${crashed}`)
-        if (atRisk !== null) expect([...((await undercounted(disk)) ?? [])].filter((cluster) => !atRisk.has(cluster) && Number(cluster) * base.cluster < broken.length), `${where}: clusters that are in use, but less than before say so`).toEqual([])
+        if (atRisk !== null && !isMarkedCorrupt(disk)) expect([...((await undercounted(disk)) ?? [])].filter((cluster) => !atRisk.has(cluster) && Number(cluster) * base.cluster < broken.length), `${where}: clusters that are in use, but less than before say so`).toEqual([])
         expect(await repair(disk), `${where}: a second repair`).toBe(true)
         const repaired = lost(whole, before, await guestView(disk))
         if (repaired !== null) expect.fail(`${where}: the second repair lost ${repaired}`)
