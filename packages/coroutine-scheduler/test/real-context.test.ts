@@ -97,7 +97,7 @@ describe('createRealContext', () => {
       context.bottomHalf(() => console.log('never'))
       const mutex = new CoMutex({ context })
       void mutex.acquire()
-      context.timer(() => console.log('fired')).armIn(20)
+      context.timer(() => console.log('fired')).armIn(500)
       void context.sleep(1e9, undefined, { background: true })
       void context.sleep(10, undefined, { background: true }).then(() => console.log('in the background'))
     `
