@@ -72,6 +72,19 @@ describe.runIf(haveReference)('resizing', () => {
     })
   }
 
+  it('hides it by whole subclusters: only the rest of one is stored', async () => {
+    const subcluster = 4096
+    tools.create('subclusters.qcow2', `${MIB + subcluster + 512}`, 'extended_l2=on,cluster_size=128k')
+    const file = tools.load('subclusters.qcow2')
+    const image = await openQcow2({ file, backing: new MemoryChild({ content: new Uint8Array(4 * MIB).fill(7) }) })
+    await image.resize!.resize(2 * MIB, PLAIN)
+    const kinds = await Promise.all([1, 2, 31].map(async (i) => (await image.extents!(MIB + i * subcluster, subcluster)).kind))
+    expect(kinds).toEqual(['data', 'zero', 'zero'])
+    const seen = await readAll(image)
+    expect(Buffer.compare(seen, new Uint8Array(2 * MIB).fill(7, 0, MIB + subcluster + 512))).toBe(0)
+    await image.close()
+  })
+
   it('leaves a valid image wherever it is interrupted', async () => {
     tools.create('interrupted.qcow2', '64k', 'cluster_size=512')
     const base = tools.load('interrupted.qcow2').content
