@@ -12,7 +12,7 @@ class LongOnesFirst extends BaseSequencer {
   }
 }
 
-// One process for all packages; each package's own config says what its tests are.
+// One run for all packages; each package's own config says what its tests are.
 export default defineConfig({
   test: {
     projects: ['packages/*/vitest.config.ts', 'packages/*/*/vitest.config.ts', 'tools/*/vitest.config.ts'],

@@ -62,6 +62,8 @@ async function refuse(image: Qcow2Image, options: CheckOptions): Promise<CheckRe
 
 /** If memory and file cannot be made to agree, nothing is written any more. */
 async function renewOrStop(image: Qcow2Image, writer: Qcow2Writer, store: SnapshotStore): Promise<void> {
+  // The repair failed half way: refcounts may be too low.
+  if (image.area.header.features.corrupt) image.corruption.first ??= new BlockError('corrupt', 'A repair of the image has failed; it must be repaired before it can be changed', { errno: 'EIO' })
   try {
     await renew(image, writer, store)
   } catch (error) {

@@ -110,6 +110,7 @@ describe('after a crash of a repair', () => {
     let points = 0
     const seeds = [...Array.from({ length: ROUNDS }, (_, round) => START * 10_007 + round), ...(FOUND[name] ?? [])]
     for (const seed of seeds) {
+      const isUsual = START === 1 && !FOUND[name]?.includes(seed)
       const random = new Random(seed)
       const broken = corruptBadly(image, random, 1 + random.below(12)).content.slice()
       const before = await guestView(new MemoryChild({ content: broken }))
@@ -124,7 +125,13 @@ describe('after a crash of a repair', () => {
         const disk = await afterPowerLoss(broken, file.events, cut, random)
         const crashed = lost(whole, before, await guestView(disk))
         if (crashed !== null) expect.fail(`${where}: lost ${crashed}`)
-        if (atRisk !== null && !isMarkedCorrupt(disk)) expect([...((await undercounted(disk)) ?? [])].filter((cluster) => !atRisk.has(cluster) && Number(cluster) * base.cluster < broken.length), `${where}: clusters that are in use, but less than before say so`).toEqual([])
+        const isMarked = isMarkedCorrupt(disk)
+        if (isMarked) await expect(openQcow2({ file: disk }), where).rejects.toThrow('Image is corrupt')
+        // Of the usual seeds not even a marked image has one.
+        if (isUsual || (atRisk !== null && !isMarked)) {
+          const now = [...((await undercounted(disk)) ?? [])].filter((cluster) => atRisk?.has(cluster) !== true && Number(cluster) * base.cluster < broken.length)
+          expect(now, `${where}: clusters that are in use, but less than before say so`).toEqual([])
+        }
         expect(await repair(disk), `${where}: a second repair`).toBe(true)
         const repaired = lost(whole, before, await guestView(disk))
         if (repaired !== null) expect.fail(`${where}: the second repair lost ${repaired}`)
