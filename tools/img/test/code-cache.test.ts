@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { NODE } from './support/pinned-node.ts'
 
-// The pinned runtime: it runs sources as they are.
-const NODE = fileURLToPath(new URL('../../../node_modules/node/bin/node', import.meta.url))
 const SOURCE = fileURLToPath(new URL('../src/code-cache.ts', import.meta.url))
 
 describe('the cache of compiled code', () => {

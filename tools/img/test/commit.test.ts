@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { fixtureFolder } from './support/fixtures.ts'
 import { kindsOf } from './support/kinds.ts'
 import { ours, reference, Twins, words } from './support/side-by-side.ts'
+import { NODE } from './support/pinned-node.ts'
 
-const NODE = fileURLToPath(new URL('../../../node_modules/node/bin/node', import.meta.url))
 const TOOL = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 describe.runIf(oracleAvailable())('commit does what qemu-img does', () => {

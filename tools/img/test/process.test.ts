@@ -4,9 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { NODE } from './support/pinned-node.ts'
 
-// The pinned runtime: it runs sources as they are.
-const NODE = fileURLToPath(new URL('../../../node_modules/node/bin/node', import.meta.url))
 const TOOL = fileURLToPath(new URL('../src/main.ts', import.meta.url))
 
 describe('as a process', () => {
@@ -53,6 +52,17 @@ describe('as a process', () => {
     child.kill('SIGINT')
     expect(await new Promise((resolve) => child.once('close', resolve))).toBe(130)
     expect(existsSync(target)).toBe(true)
+  })
+
+  test('the bundled tool sets V8 up for commands that copy, and for no others', () => {
+    const bundle = join(folder, 'bin')
+    expect(spawnSync(NODE, ['build.mjs', bundle], { cwd: fileURLToPath(new URL('..', import.meta.url)), encoding: 'utf8' }).stderr).toBe('')
+    const hook = join(folder, 'hook.cjs')
+    writeFileSync(hook, "const v8 = require('node:v8'); const set = v8.setFlagsFromString; v8.setFlagsFromString = (flag) => { console.error(flag); set(flag) }")
+    const env = { ...process.env, NODE_COMPILE_CACHE: join(folder, 'cache') }
+    const settings = (command: string): string => spawnSync(NODE, ['--require', hook, join(bundle, 'blockloom-img.mjs'), command, '--help'], { encoding: 'utf8', env }).stderr
+    expect(settings('convert')).toMatch(/^(--[\w=-]+\n){2}$/)
+    expect(settings('info')).toBe('')
   })
 
   test('the bundled tool, where koffi is not installed, says that once and nothing else', () => {

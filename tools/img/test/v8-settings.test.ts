@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
+import { COMMANDS } from '../src/commands.ts'
+import { NODE } from './support/pinned-node.ts'
 
-// The pinned runtime: it runs sources as they are.
-const NODE = fileURLToPath(new URL('../../../node_modules/node/bin/node', import.meta.url))
 const SOURCE = fileURLToPath(new URL('../src/v8-settings.ts', import.meta.url))
 
 /** Sets V8 up, and calls a function a thousand times; true if V8 compiled it once more for that. */
@@ -20,7 +20,10 @@ function isCompiledAgain(...setUp: string[]): boolean {
 }
 
 test('commands that copy have V8 compile what they call a thousand times once, not twice', () => {
-  for (const command of ['convert', 'compare', 'commit', 'rebase']) expect(isCompiledAgain(command)).toBe(false)
+  for (const command of ['convert', 'compare', 'commit', 'rebase']) {
+    expect(COMMANDS).toHaveProperty(command)
+    expect(isCompiledAgain(command)).toBe(false)
+  }
   expect(isCompiledAgain('info')).toBe(true)
 })
 
