@@ -1,6 +1,7 @@
 import { l1Copied, l1Hi, l1Lo, l1TableOffset, L1_ENTRY_SIZE, setL1Entry } from './on-disk/l1.ts'
 import { viewOf } from './on-disk/integers.ts'
 import type { HostOffset } from './units.ts'
+import { usedEntries } from './used-entries.ts'
 
 /** L1 entries are written in units of this many bytes, so that no write is torn inside an entry. */
 const SECTOR = 512
@@ -44,6 +45,11 @@ export class L1Table {
   tableOffset(index: number): HostOffset {
     if (index >= this.entries) return 0 as HostOffset
     return l1TableOffset(l1Hi(this.#view, index), l1Lo(this.#view, index))
+  }
+
+  /** Where the L2 tables start, in the order of their indexes: unchecked, and perhaps 0 where there is none. */
+  *tableOffsets(): Generator<HostOffset> {
+    for (const index of usedEntries(this.#bytes)) yield this.tableOffset(index)
   }
 
   /** There is an L2 table for `index`, and it may be changed in place. */

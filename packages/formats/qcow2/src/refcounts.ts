@@ -7,6 +7,7 @@ import { isUsableClusterOffset } from './on-disk/l2.ts'
 import { refcountBlockOffset, refcountCodec, setRefcountBlockOffset, type RefcountCodec } from './on-disk/refcount.ts'
 import type { Overlap } from './overlap/overlap.ts'
 import type { Geometry, HostOffset } from './units.ts'
+import { usedEntries } from './used-entries.ts'
 
 /** @internal */
 export interface RefcountsInit {
@@ -88,9 +89,10 @@ export class Refcounts {
     return offset
   }
 
-  /** Where the table says that block `index` is, unchecked; 0 if there is none. */
-  uncheckedBlockOffset(index: number): HostOffset {
-    return refcountBlockOffset(this.#table, index)
+  /** Where the table says that blocks are, in its order: unchecked, and perhaps 0 where there is none. */
+  *uncheckedBlockOffsets(): Generator<HostOffset> {
+    const { buffer, byteOffset, byteLength } = this.#table
+    for (const index of usedEntries(new Uint8Array(buffer, byteOffset, byteLength))) yield refcountBlockOffset(this.#table, index)
   }
 
   /** The cached slice with the refcount of `cluster`; `undefined` if it has to be loaded or there is no block. */
@@ -184,8 +186,7 @@ export class Refcounts {
    * ones is forgotten.
    */
   startOver(geometry: Geometry, offset: HostOffset, table: Uint8Array): void {
-    for (let index = 0; index < this.tableEntries; index++) {
-      const block = refcountBlockOffset(this.#table, index)
+    for (const block of this.uncheckedBlockOffsets()) {
       if (block !== 0) eachSlice(block, geometry.clusterSize, this.cache, (at) => this.cache.drop(at))
     }
     this.#geometry = geometry

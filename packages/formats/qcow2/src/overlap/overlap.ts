@@ -63,13 +63,10 @@ export class Overlap {
 
   /** Finds out again where the tables are that are in memory; the others have to be learnt again. */
   renew(): void {
-    const { l1 } = this.#image
     this.#tables.clear()
     this.#learnt = null
-    for (let index = 0; index < this.#refcounts.tableEntries && this.#tables.size < MOST; index++) {
-      this.#note(this.#refcounts.uncheckedBlockOffset(index), STRUCTURE.refcountBlock)
-    }
-    for (let index = 0; index < l1.entries && this.#tables.size < MOST; index++) this.#note(l1.tableOffset(index), STRUCTURE.activeL2)
+    this.#noteAll(this.#refcounts.uncheckedBlockOffsets(), STRUCTURE.refcountBlock)
+    this.#noteAll(this.#image.l1.tableOffsets(), STRUCTURE.activeL2)
   }
 
   /** Something has to be read before it is known where it is. */
@@ -192,8 +189,11 @@ export class Overlap {
     for (const cluster of this.#tables.keys()) this.#unmark(cluster, STRUCTURE.inactiveL2)
   }
 
-  #note(offset: number, bit: number): void {
-    if (offset !== 0) this.#mark(Math.floor(offset / this.#image.clusterSize), bit)
+  #noteAll(offsets: Iterable<number>, bit: number): void {
+    for (const offset of offsets) {
+      if (this.#tables.size >= MOST) return
+      if (offset !== 0) this.#mark(Math.floor(offset / this.#image.clusterSize), bit)
+    }
   }
 
   #mark(cluster: number, bit: number): void {
