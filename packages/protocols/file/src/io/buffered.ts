@@ -8,6 +8,7 @@ import { Pacer, READ_PACE, WRITE_PACE } from './pacer.ts'
 import { isReadingAhead, ReadAhead } from './read-ahead.ts'
 import { readFully, writeAllFully, writeFully } from './threads.ts'
 import { TurnBudget } from './turn-budget.ts'
+import { isWritingBehind, WriteBehind } from './write-behind.ts'
 import { WriteGather } from './write-gather.ts'
 import { WriteLane } from './write-lane.ts'
 
@@ -36,7 +37,7 @@ export class BufferedIo implements HostIo {
   readonly #gather = new WriteGather({
     now: (offset, from) => this.#writeQuickly(offset, from),
     batch: (offset, buffers) => this.#writeBatch(offset, buffers),
-    single: (offset, from) => this.#lane.run(() => writeFully(this.#fd, offset, from, 0)),
+    single: (offset, from) => this.#writeElsewhere(offset, from, 0),
   })
   /** Not before the first write: files that are only read do without. */
   #filler: HoleFiller | null | undefined
@@ -45,12 +46,14 @@ export class BufferedIo implements HostIo {
   #nowait: boolean
   #patience = MOST_TURNS
   readonly #ahead: ReadAhead | null
+  readonly #behind: WriteBehind | null
 
   constructor(fd: number, libc: Libc | null, clock: Clock) {
     this.#fd = fd
     this.#libc = libc
     this.#nowait = libc !== null
     this.#ahead = libc?.aio ? new ReadAhead(fd, libc, libc.aio) : null
+    this.#behind = libc?.aio ? new WriteBehind(fd, libc.aio, (offset, from, done) => this.#writeElsewhere(offset, from, done)) : null
     this.#reads = new Pacer(READ_PACE, clock)
     this.#writes = new Pacer(WRITE_PACE, clock)
   }
@@ -62,7 +65,9 @@ export class BufferedIo implements HostIo {
 
   read(offset: number, into: Uint8Array): Promise<void> {
     if (into.length > SHORT_READ) return readFully(this.#fd, offset, into, 0)
-    return this.#ahead?.read(offset, into) ?? this.#readHere(offset, into)
+    // There is one thread for all that: what it writes this one can read meanwhile.
+    const reading = this.#ahead === null || isWritingBehind(into.length) ? null : this.#ahead.read(offset, into)
+    return reading ?? this.#readHere(offset, into)
   }
 
   #readHere(offset: number, into: Uint8Array): Promise<void> {
@@ -73,7 +78,9 @@ export class BufferedIo implements HostIo {
   }
 
   write(offset: number, from: Uint8Array): Promise<void> {
-    if (from.length > SHORT_WRITE) return this.#lane.run(() => writeFully(this.#fd, offset, from, 0))
+    if (from.length > SHORT_WRITE) return this.#writeElsewhere(offset, from, 0)
+    const writing = this.#behind?.write(offset, from)
+    if (writing) return writing
     if (this.#gather.continues(offset, from.length) && !isReadingAhead(from.length)) return this.#gather.add(offset, from)
     return this.#writeHere(offset, from)
   }
@@ -90,7 +97,11 @@ export class BufferedIo implements HostIo {
     } catch {
       // A thread meets the same error and reports it.
     }
-    return done === from.length ? DONE : this.#lane.run(() => writeFully(this.#fd, offset, from, done))
+    return done === from.length ? DONE : this.#writeElsewhere(offset, from, done)
+  }
+
+  #writeElsewhere(offset: number, from: Uint8Array, done: number): Promise<void> {
+    return this.#lane.run(() => writeFully(this.#fd, offset, from, done))
   }
 
   #writeBatch(offset: number, buffers: readonly Uint8Array[]): Promise<void> {

@@ -26,11 +26,15 @@ export interface Aio {
   block(): ControlBlock
   /** aio_read(3): 0, or minus the errno. */
   read(block: ControlBlock, fd: number, into: Uint8Array, offset: number): number
+  /** aio_write(3): 0, or minus the errno. */
+  write(block: ControlBlock, fd: number, from: Uint8Array, offset: number): number
+  /** aio_cancel(3): ends the request with ECANCELED unless the thread has begun it. */
+  cancel(block: ControlBlock): void
   /** aio_error(3): 0, EINPROGRESS, or the errno that the request failed with. */
   error(block: ControlBlock): number
   /** aio_return(3), once for each request that is over: bytes, or -1. */
   result(block: ControlBlock): number
-  /** aio_suspend(3) on another thread: resolves when the request is over, or earlier. */
+  /** aio_suspend(3) on another thread: resolves when the request is over, or after a second. */
   wait(block: ControlBlock): Promise<void>
 }
 
@@ -53,31 +57,40 @@ export function bindAio(koffi: Koffi, slots: Slots): Aio {
   setting.set([1, EXPECTED_REQUESTS])
   libc.func('void aio_init(const void *)')(setting)
   const aioRead = libc.func('int aio_read(void *)') as (block: Uint8Array) => number
+  const aioWrite = libc.func('int aio_write(void *)') as (block: Uint8Array) => number
+  const aioCancel = libc.func('int aio_cancel(int, void *)') as (fd: number, block: Uint8Array) => number
   const aioError = libc.func('int aio_error(void *)') as (block: Uint8Array) => number
   const aioReturn = libc.func('int64 aio_return(void *)') as (block: Uint8Array) => number
   const aioSuspend = libc.func('int aio_suspend(void *, int, void *)')
+  const fill = (block: Uint8Array, fd: number, buffer: Uint8Array, offset: number): Uint8Array => {
+    block.fill(0)
+    const view = new DataView(block.buffer)
+    view.setInt32(FILDES, fd, true)
+    view.setBigUint64(BUF, koffi.address(buffer), true)
+    view.setUint32(NBYTES, buffer.length, true)
+    view.setInt32(NOTIFY, SIGEV_NONE, true)
+    view.setBigInt64(OFFSET, BigInt(offset), true)
+    return block
+  }
+  const result = (value: number): number => (value < 0 ? -koffi.errno() : 0)
   return {
     // So much is never kept in V8's own heap, where things are moved.
     block: () => new Uint8Array(CONTROL_BYTES),
-    read: (block, fd, into, offset) => {
-      block.fill(0)
-      const view = new DataView(block.buffer)
-      view.setInt32(FILDES, fd, true)
-      view.setBigUint64(BUF, koffi.address(into), true)
-      view.setUint32(NBYTES, into.length, true)
-      view.setInt32(NOTIFY, SIGEV_NONE, true)
-      view.setBigInt64(OFFSET, BigInt(offset), true)
-      return aioRead(block) < 0 ? -koffi.errno() : 0
-    },
+    read: (block, fd, into, offset) => result(aioRead(fill(block, fd, into, offset))),
+    write: (block, fd, from, offset) => result(aioWrite(fill(block, fd, from, offset))),
+    cancel: (block) => void aioCancel(new DataView(block.buffer).getInt32(FILDES, true), block),
     error: (block) => aioError(block),
     result: (block) => aioReturn(block),
     wait: async (block) => {
       await slots.take()
       const list = new BigUint64Array([koffi.address(block)])
+      // struct timespec { time_t tv_sec; long tv_nsec; }
+      const timeout = new BigInt64Array([1n, 0n])
       // However it ends: the request's own state tells whether it is over.
-      await new Promise<void>((resolve) => aioSuspend.async(list, 1, null, () => resolve()))
-      // So long, at least, the list is in memory.
+      await new Promise<void>((resolve) => aioSuspend.async(list, 1, timeout, () => resolve()))
+      // So long, at least, the two are in memory.
       list[0] = 0n
+      timeout[0] = 0n
       slots.give()
     },
   }

@@ -1,0 +1,78 @@
+import * as fs from 'node:fs'
+import type { Aio } from '../native/aio.ts'
+import { AioQueue } from './aio-queue.ts'
+import { LongRow } from './long-row.ts'
+import { Retreat } from './retreat.ts'
+
+
+interface Pending {
+  readonly offset: number
+  readonly from: Uint8Array
+  readonly resolve: (result: Promise<void> | undefined) => void
+}
+
+/** Requests under way, of all files. */
+let writing = 0
+
+/** Bytes read since a write was given to the thread, and so many that nothing will be for a while. */
+let read = Infinity
+const LATELY = 32 * 1024 * 1024
+
+/** True if a thread writes a stream, of whatever file, or did when the last few reads were made. @internal */
+export function isWritingBehind(reading: number): boolean {
+  read += reading
+  return writing > 0 || read <= LATELY
+}
+
+/**
+ * Appends streams to a file on a thread of the host's library, so that this one can read what comes next meanwhile. Whoever
+ * waits for each write gains nothing by that, and is left alone.
+ *
+ * Writing takes longer than reading: this way round two processors have the same to do. Not so where holes inside a file are
+ * filled, which is faster if they are allocated before, by the thread that writes.
+ *
+ * @internal
+ */
+export class WriteBehind {
+  readonly #fd: number
+  readonly #aio: Aio
+  readonly #finish: (offset: number, from: Uint8Array, done: number) => Promise<void>
+  readonly #row = new LongRow(true)
+  readonly #retreat = new Retreat(this.#row)
+  readonly #queue: AioQueue<Pending>
+  /** Of the file, as far as is known. */
+  #end = 0
+
+  /** @param finish - writes what is left of a request after `done` bytes, or meets its error again and reports it */
+  constructor(fd: number, aio: Aio, finish: (offset: number, from: Uint8Array, done: number) => Promise<void>) {
+    this.#fd = fd
+    this.#aio = aio
+    this.#finish = finish
+    this.#queue = new AioQueue(aio, { over: (request, bytes) => this.#over(request, bytes), idle: () => false })
+  }
+
+  /** `null`: write it in another way. */
+  write(offset: number, from: Uint8Array): Promise<void> | null {
+    if (!this.#row.continues(offset, from.length) || !this.#appends(offset + from.length)) return null
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const request: Pending = { offset, from, resolve: resolve as Pending['resolve'] }
+    if (!this.#queue.give(request, (block) => this.#aio.write(block, this.#fd, from, offset))) return null
+    writing++
+    read = 0
+    return promise
+  }
+
+  #appends(end: number): boolean {
+    // The file may have grown by other means.
+    if (end > this.#end) this.#end = Math.max(this.#end, fs.fstatSync(this.#fd).size)
+    if (end <= this.#end) return false
+    this.#end = end
+    return true
+  }
+
+  #over({ offset, from, resolve }: Pending, bytes: number): void {
+    writing--
+    this.#retreat.ended(this.#queue.length === 0 && read === 0)
+    resolve(bytes === from.length ? undefined : this.#finish(offset, from, Math.max(0, bytes)))
+  }
+}
