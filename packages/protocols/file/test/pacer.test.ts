@@ -3,9 +3,9 @@ import { Pacer } from '../src/io/pacer.ts'
 
 function pacer() {
   let time = 0
-  const pace = new Pacer({ slow: 1, tolerance: 20 }, { now: () => time, sleep: async () => undefined })
+  const pace = new Pacer({ slow: 1, slowPerMiB: 2, tolerance: 20 }, { now: () => time, sleep: async () => undefined })
   return {
-    call: (takes: number) => pace.attempt(() => ((time += takes), 1)) === 1,
+    call: (takes: number, bytes = 0) => pace.attempt(() => ((time += takes), 1), bytes) === 1,
     wait: (ms: number) => void (time += ms),
   }
 }
@@ -34,6 +34,12 @@ test('calls that are now and then slow, as when the thread was preempted, are fo
 test('many slow ones are not', () => {
   const { call } = pacer()
   expect(Array.from({ length: 30 }, () => call(3))).toContain(false)
+})
+
+test('long ones may take longer, as they do while others have the processors', () => {
+  const { call } = pacer()
+  for (let i = 0; i < 1000; i++) expect(call(4.9, 2 * 1024 * 1024)).toBe(true)
+  expect(Array.from({ length: 30 }, () => call(5.1, 2 * 1024 * 1024))).toContain(false)
 })
 
 test('a pause ends', () => {

@@ -93,7 +93,7 @@ export class BufferedIo implements HostIo {
   #writeQuickly(offset: number, from: Uint8Array): Promise<void> {
     let done = 0
     try {
-      done = this.#writes.attempt(() => this.#writeNow(offset, from)) ?? 0
+      done = this.#writes.attempt(() => this.#writeNow(offset, from), from.length) ?? 0
     } catch {
       // A thread meets the same error and reports it.
     }
@@ -155,7 +155,7 @@ export class BufferedIo implements HostIo {
   #readQuickly(offset: number, into: Uint8Array): Promise<void> {
     let done = 0
     try {
-      done = this.#reads.attempt(() => fs.readSync(this.#fd, into, 0, into.length, offset)) ?? 0
+      done = this.#reads.attempt(() => fs.readSync(this.#fd, into, 0, into.length, offset), into.length) ?? 0
     } catch {
       // A thread meets the same error and reports it.
     }

@@ -51,7 +51,7 @@ export class Fallocate {
   #once(mode: number, offset: number, bytes: number): number | Promise<number> {
     const { fd, libc, clock } = this.#file
     this.#pacer.clock = clock
-    const now = bytes <= SHORT ? this.#pacer.attempt(() => libc!.fallocateNow(fd, mode, offset, bytes)) : undefined
+    const now = bytes <= SHORT ? this.#pacer.attempt(() => libc!.fallocateNow(fd, mode, offset, bytes), 0) : undefined
     return now ?? libc!.fallocate(fd, mode, offset, bytes)
   }
 }
