@@ -124,6 +124,12 @@ describe.runIf(libc?.aio)('streams of long writes that a file grows by', () => {
     expect(it.write(4 * MIB, part(4, 5))).toBeNull()
   })
 
+  test('and if nobody can tell how long the file is: writing reports why', () => {
+    const it = new WriteBehind(-1, libc!.aio!, async () => undefined)
+    expect(it.write(0, new Uint8Array(4 * MIB))).toBeNull()
+    expect(it.write(4 * MIB, part(4, 5))).toBeNull()
+  })
+
   test('are completed if the host wrote a part only, and report what it reports', async () => {
     const short = behind({ result: (block) => Math.min(libc!.aio!.result(block), 1000) })
     short.stream()

@@ -4,7 +4,6 @@ import { AioQueue } from './aio-queue.ts'
 import { LongRow } from './long-row.ts'
 import { Retreat } from './retreat.ts'
 
-
 interface Pending {
   readonly offset: number
   readonly from: Uint8Array
@@ -63,8 +62,14 @@ export class WriteBehind {
   }
 
   #appends(end: number): boolean {
-    // The file may have grown by other means.
-    if (end > this.#end) this.#end = Math.max(this.#end, fs.fstatSync(this.#fd).size)
+    if (end <= this.#end) return false
+    try {
+      // It may have grown by other means.
+      this.#end = Math.max(this.#end, fs.fstatSync(this.#fd).size)
+    } catch {
+      // The write itself will meet that, and report it.
+      return false
+    }
     if (end <= this.#end) return false
     this.#end = end
     return true
