@@ -12,6 +12,12 @@ const KIB = 1024
 const { EAGAIN, EINPROGRESS } = constants.errno
 const libc = await loadLibc()
 
+/** However slow the disk is: the thread does not hang. */
+async function patiently(block: Uint8Array): Promise<void> {
+  do await libc!.aio!.wait(block)
+  while (libc!.aio!.error(block) === EINPROGRESS)
+}
+
 describe.runIf(libc?.aio)('streams of long writes that a file grows by', () => {
   /** Writes on the host's thread, counted. Files have 4 MiB. */
   function behind(changes: Partial<Aio> = {}, flags = 'r+') {
@@ -29,7 +35,7 @@ describe.runIf(libc?.aio)('streams of long writes that a file grows by', () => {
       },
       wait: async (block) => {
         made.waits++
-        await (changes.wait ?? real.wait)(block)
+        await (changes.wait ?? patiently)(block)
       },
     }
     const it = new WriteBehind(fd, aio, async (offset, from, done) => {
@@ -49,7 +55,7 @@ describe.runIf(libc?.aio)('streams of long writes that a file grows by', () => {
     const fd = fs.openSync(path, 'r+')
     onTestFinished(() => fs.closeSync(fd))
     let given = 0
-    const aio: Aio = { ...libc!.aio!, write: (...args) => (given++, libc!.aio!.write(...args)) }
+    const aio: Aio = { ...libc!.aio!, wait: patiently, write: (...args) => (given++, libc!.aio!.write(...args)) }
     const io = new BufferedIo(fd, { ...libc!, aio }, clock)
     const lengths = [MIB, 300 * KIB + 1, 700 * KIB, 512 * KIB]
     const want = pattern(24 * MIB + 777)
@@ -199,24 +205,31 @@ describe.runIf(libc?.aio)('streams of long writes that a file grows by', () => {
 
 test.runIf(libc?.aio)('a request that is taken back ends without having been made', async () => {
   const { aio } = libc!
-  const fd = fs.openSync(scratchFile(0), 'r+')
-  onTestFinished(() => fs.closeSync(fd))
   const from = new Uint8Array(8 * MIB).fill(1)
-  const blocks = Array.from({ length: 24 }, (_, i) => {
-    const block = aio!.block()
-    expect(aio!.write(block, fd, from, i * from.length)).toBe(0)
-    return block
-  })
-  for (const block of blocks.slice(1).reverse()) aio!.cancel(block)
-  const ends: number[] = []
-  for (const block of blocks) {
-    while (aio!.error(block) === EINPROGRESS) await aio!.wait(block)
-    ends.push(aio!.error(block) === constants.errno.ECANCELED ? -1 : 1)
-    expect(aio!.result(block)).toBe(ends.at(-1) === -1 ? -1 : from.length)
+  /** Which of 24 requests were made, if all but the first are taken back at once. */
+  const made = async (): Promise<boolean[]> => {
+    const fd = fs.openSync(scratchFile(0), 'r+')
+    onTestFinished(() => fs.closeSync(fd))
+    const blocks = Array.from({ length: 24 }, (_, i) => {
+      const block = aio!.block()
+      expect(aio!.write(block, fd, from, i * from.length)).toBe(0)
+      return block
+    })
+    for (const block of blocks.slice(1).reverse()) aio!.cancel(block)
+    const ends: boolean[] = []
+    for (const block of blocks) {
+      while (aio!.error(block) === EINPROGRESS) await aio!.wait(block)
+      const isMade = aio!.error(block) !== constants.errno.ECANCELED
+      expect(aio!.result(block)).toBe(isMade ? from.length : -1)
+      ends.push(isMade)
+    }
+    expect(fs.fstatSync(fd).size).toBe(ends.filter((end) => end).length * from.length)
+    return ends
   }
-  expect(ends[0]).toBe(1)
-  expect(ends.at(-1)).toBe(-1)
+  let ends = await made()
+  // This thread may have been away until all were made.
+  for (let tries = 0; tries < 5 && ends.at(-1) === true; tries++) ends = await made()
+  expect([ends[0], ends.at(-1)]).toEqual([true, false])
   // In the order they were given: some were made, the others were not.
-  expect(ends).toEqual([...ends].sort((a, b) => b - a))
-  expect(fs.fstatSync(fd).size).toBe(ends.filter((end) => end === 1).length * from.length)
+  expect(ends.lastIndexOf(true)).toBeLessThan(ends.indexOf(false))
 })
