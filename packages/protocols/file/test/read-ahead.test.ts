@@ -54,6 +54,7 @@ describe.runIf(libc?.aio)('streams of long reads', () => {
         return (changes.aio?.read ?? real.read)(...args)
       },
       ...(changes.aio?.error ? { error: changes.aio.error } : {}),
+      ...(changes.aio?.cancel ? { cancel: changes.aio.cancel } : {}),
       wait: async (block) => {
         made.waits++
         await (changes.aio?.wait ?? real.wait)(block)
@@ -149,6 +150,38 @@ describe.runIf(libc?.aio)('streams of long reads', () => {
     expect(isReadingAhead(MIB)).toBe(false)
     await it.read(6 * MIB, new Uint8Array(MIB))
     expect([isReadingAhead(MIB), isReadingAhead(31 * MIB), isReadingAhead(1)]).toEqual([true, true, false])
+  })
+
+  test('that end while others are given to the thread are no sign that it hangs', async () => {
+    const content = pattern(16 * MIB)
+    const parts = Array.from({ length: 9 }, () => new Uint8Array(MIB))
+    const ends: (Promise<void> | null)[] = []
+    const read = (from: number, to: number): void => {
+      for (let i = from; i < to; i++) ends.push(it.read((4 + i) * MIB, parts[i]!))
+    }
+    let cancelled = 0
+    let over = 0
+    const { it, made, stream } = ahead(opened(content), {
+      aio: {
+        error: (block) => (over-- > 0 ? libc!.aio!.error(block) : constants.errno.EINPROGRESS),
+        cancel: () => void cancelled++,
+        wait: async (block) => {
+          await libc!.aio!.wait(block)
+          if (made.waits > 1) over = Infinity
+          else {
+            // Three are over, and there are more for the thread.
+            read(3, 9)
+            over = 3
+          }
+        },
+      },
+    })
+    stream()
+    read(0, 3)
+    while (ends.length < 9) await new Promise((resolve) => setImmediate(resolve))
+    await Promise.all(ends)
+    expect(cancelled).toBe(0)
+    for (const [i, part] of parts.entries()) expectBytes(part, content.subarray((4 + i) * MIB, (5 + i) * MIB))
   })
 
   test('are left alone in workers, which may be ended while a buffer is being filled', async () => {

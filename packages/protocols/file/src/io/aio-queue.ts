@@ -101,9 +101,10 @@ export class AioQueue<R> {
 
   /** Ends the requests that are over, in the order they were given. True if there was one. */
   #collect(): boolean {
-    const before = this.#given.length
-    for (let [first] = this.#given; first !== undefined; [first] = this.#given) if (!this.#end(first)) break
-    return this.#given.length < before
+    let ended = false
+    // Others may be given meanwhile: their number says nothing.
+    while (this.#given.length > 0 && this.#end(this.#given[0]!)) ended = true
+    return ended
   }
 
   /** False if it is not over. */
