@@ -1,6 +1,7 @@
 import type { Libc } from '../native/libc.ts'
 import type { Aio } from '../native/aio.ts'
 import { AioQueue } from './aio-queue.ts'
+import { Lately } from './lately.ts'
 import { LongRow } from './long-row.ts'
 import { Retreat } from './retreat.ts'
 import { readFully } from './threads.ts'
@@ -17,17 +18,11 @@ interface Pending {
   readonly resolve: (result: Promise<void> | undefined) => void
 }
 
-/** Requests under way, of all files. */
-let reading = 0
-
-/** Bytes written since a read was given to the thread, and so many that nothing will be for a while. */
-let written = Infinity
-const LATELY = 32 * 1024 * 1024
+const lately = new Lately()
 
 /** True if a thread reads a stream, of whatever file, or did when the last few writes were made. @internal */
 export function isReadingAhead(writing: number): boolean {
-  written += writing
-  return reading > 0 || written <= LATELY
+  return lately.is(writing)
 }
 
 /**
@@ -67,13 +62,13 @@ export class ReadAhead {
     const request: Pending = { offset, into, resolve: resolve as Pending['resolve'] }
     if (this.#queue.length >= GIVEN) this.#waiting.push(request)
     else if (!this.#give(request)) return null
-    reading++
+    lately.began()
     return promise
   }
 
   #give(request: Pending): boolean {
     const isGiven = this.#queue.give(request, (block) => this.#aio.read(block, this.#fd, request.into, request.offset))
-    if (isGiven) written = 0
+    if (isGiven) lately.given()
     return isGiven
   }
 
@@ -97,19 +92,19 @@ export class ReadAhead {
     const next = this.#waiting.shift()
     if (next === undefined) return false
     if (this.#libc.preadNowait(this.#fd, next.into, next.offset) === next.into.length) {
-      reading--
+      lately.ended()
       next.resolve(undefined)
     } else this.#readElsewhere(next)
     return true
   }
 
   #readElsewhere({ offset, into, resolve }: Pending): void {
-    reading--
+    lately.ended()
     resolve(readFully(this.#fd, offset, into, 0))
   }
 
   #over({ offset, into, resolve }: Pending, bytes: number): void {
-    reading--
+    lately.ended()
     this.#giveNext()
     this.#retreat.ended(this.#queue.length === 0)
     // The end of the file, or an error, which a thread meets again and reports.

@@ -1,6 +1,7 @@
 import * as fs from 'node:fs'
 import type { Aio } from '../native/aio.ts'
 import { AioQueue } from './aio-queue.ts'
+import { Lately } from './lately.ts'
 import { LongRow } from './long-row.ts'
 import { Retreat } from './retreat.ts'
 
@@ -10,17 +11,11 @@ interface Pending {
   readonly resolve: (result: Promise<void> | undefined) => void
 }
 
-/** Requests under way, of all files. */
-let writing = 0
-
-/** Bytes read since a write was given to the thread, and so many that nothing will be for a while. */
-let read = Infinity
-const LATELY = 32 * 1024 * 1024
+const lately = new Lately()
 
 /** True if a thread writes a stream, of whatever file, or did when the last few reads were made. @internal */
 export function isWritingBehind(reading: number): boolean {
-  read += reading
-  return writing > 0 || read <= LATELY
+  return lately.is(reading)
 }
 
 /**
@@ -56,8 +51,8 @@ export class WriteBehind {
     const { promise, resolve } = Promise.withResolvers<void>()
     const request: Pending = { offset, from, resolve: resolve as Pending['resolve'] }
     if (!this.#queue.give(request, (block) => this.#aio.write(block, this.#fd, from, offset))) return null
-    writing++
-    read = 0
+    lately.began()
+    lately.given()
     return promise
   }
 
@@ -76,8 +71,8 @@ export class WriteBehind {
   }
 
   #over({ offset, from, resolve }: Pending, bytes: number): void {
-    writing--
-    this.#retreat.ended(this.#queue.length === 0 && read === 0)
+    lately.ended()
+    this.#retreat.ended(this.#queue.length === 0 && lately.others === 0)
     resolve(bytes === from.length ? undefined : this.#finish(offset, from, Math.max(0, bytes)))
   }
 }
