@@ -70,15 +70,15 @@ export function decodeSnapshotEntries(
   offsetInTable = 0,
 ): DecodedSnapshots {
   const entries: SnapshotEntry[] = []
+  const view = viewOf(bytes)
   let at = 0
   while (entries.length < count && at + FIXED <= bytes.length) {
-    const entry = bytes.subarray(at)
-    const length = entryLength(viewOf(entry), first + entries.length)
+    const length = entryLength(view, at, first + entries.length)
     if (offsetInTable + at + length > limits.MAX_SNAPSHOT_TABLE_BYTES) {
       throw malformed('snapshots_offset', TOO_BIG, 'EFBIG')
     }
-    if (length > entry.length) break
-    entries.push(decodeEntry(entry.subarray(0, length)))
+    if (at + length > bytes.length) break
+    entries.push(decodeEntry(bytes, view, at))
     at += roundUp8(length)
   }
   return { entries, consumed: at }
@@ -88,37 +88,44 @@ const TOO_BIG = 'Snapshot table is too big'
 
 const roundUp8 = (length: number): number => Math.ceil(length / 8) * 8
 
-function entryLength(view: DataView, index: number): number {
-  const extra = view.getUint32(36)
+function entryLength(view: DataView, at: number, index: number): number {
+  const extra = view.getUint32(at + 36)
   if (extra > limits.MAX_SNAPSHOT_EXTRA_DATA) {
     throw malformed('extra_data_size', `Too much extra metadata in snapshot table entry ${index}`, 'EFBIG')
   }
-  return FIXED + extra + view.getUint16(12) + view.getUint16(14)
+  return FIXED + extra + view.getUint16(at + 12) + view.getUint16(at + 14)
 }
 
-function decodeEntry(bytes: Uint8Array): SnapshotEntry {
-  const view = viewOf(bytes)
-  const extra = view.getUint32(36)
-  const idAt = FIXED + extra
-  const nameAt = idAt + view.getUint16(12)
+// One view for all, and nothing made for what is empty: a file of 20 KiB can have 65536 entries.
+function decodeEntry(bytes: Uint8Array, view: DataView, at: number): SnapshotEntry {
+  const extra = view.getUint32(at + 36)
+  const idAt = at + FIXED + extra
+  const nameAt = idAt + view.getUint16(at + 12)
+  const end = nameAt + view.getUint16(at + 14)
   // "Set to -1 if icount was disabled."
-  const icount = extra >= KNOWN_EXTRA ? view.getBigUint64(56) : NO_ICOUNT
+  const icount = extra >= KNOWN_EXTRA ? view.getBigUint64(at + 56) : NO_ICOUNT
   return {
-    l1Offset: hostOffset(readU64Rounded(view, 0)),
-    l1Entries: view.getUint32(8),
-    id: decodeName(bytes.subarray(idAt, nameAt)),
-    name: decodeName(bytes.subarray(nameAt)),
-    dateSeconds: view.getUint32(16),
-    dateNanoseconds: view.getUint32(20),
-    vmClock: view.getBigUint64(24),
+    l1Offset: hostOffset(readU64Rounded(view, at)),
+    l1Entries: view.getUint32(at + 8),
+    id: nameBetween(bytes, idAt, nameAt),
+    name: nameBetween(bytes, nameAt, end),
+    dateSeconds: view.getUint32(at + 16),
+    dateNanoseconds: view.getUint32(at + 20),
+    vmClock: view.getBigUint64(at + 24),
     // "If this field is present, the 32-bit value in bytes 32-35 is ignored."
-    vmStateSize: extra >= 8 ? readU64Rounded(view, 40) : view.getUint32(32),
-    diskSize: extra >= V3_EXTRA ? readU64Rounded(view, 48) : null,
+    vmStateSize: extra >= 8 ? readU64Rounded(view, at + 40) : view.getUint32(at + 32),
+    diskSize: extra >= V3_EXTRA ? readU64Rounded(view, at + 48) : null,
     instructionCount: icount === NO_ICOUNT ? null : icount,
-    unknownExtraData: bytes.slice(FIXED + Math.min(extra, KNOWN_EXTRA), idAt),
+    unknownExtraData: extra <= KNOWN_EXTRA ? NOTHING : bytes.slice(at + FIXED + KNOWN_EXTRA, idAt),
     extraDataSize: extra,
   }
 }
+
+function nameBetween(bytes: Uint8Array, from: number, to: number): string {
+  return from === to ? '' : decodeName(bytes.subarray(from, to))
+}
+
+const NOTHING = new Uint8Array(0)
 
 const NO_ICOUNT = 0xffff_ffff_ffff_ffffn
 
@@ -166,47 +173,58 @@ export function validateSnapshot(entry: SnapshotEntry, geometry: Geometry): void
 export function encodeSnapshotTable(entries: readonly SnapshotEntry[], imageSize: number): Uint8Array {
   if (entries.length > limits.MAX_SNAPSHOTS) throw tooLarge('Too many snapshots')
   let total = 0
-  const encoded = entries.map((entry) => {
-    const bytes = encodeEntry(entry, imageSize)
-    total += bytes.length
+  for (const entry of entries) {
+    total += storedLength(entry, namesToStore(entry))
     if (total > limits.MAX_SNAPSHOT_TABLE_BYTES) throw tooLarge(TOO_BIG)
-    return bytes
-  })
+  }
   const table = new Uint8Array(total)
+  const view = viewOf(table)
   let at = 0
-  for (const bytes of encoded) {
-    table.set(bytes, at)
-    at += bytes.length
+  for (const entry of entries) {
+    const names = namesToStore(entry)
+    encodeEntry(table, view, at, entry, names, imageSize)
+    at += storedLength(entry, names)
   }
   return table
 }
 
-function encodeEntry(entry: SnapshotEntry, imageSize: number): Uint8Array {
+interface Names {
+  readonly id: Uint8Array
+  readonly name: Uint8Array
+}
+
+/** The names of an entry as bytes, once it is sure that everything in it has room. */
+function namesToStore(entry: SnapshotEntry): Names {
   const id = encodeName(entry.id)
   const name = encodeName(entry.name)
-  const extra = KNOWN_EXTRA + entry.unknownExtraData.length
   if (id.length > 65535) throw tooLarge('Snapshot ID too long')
   if (name.length > 65535) throw tooLarge('Snapshot name too long')
-  if (extra > limits.MAX_SNAPSHOT_EXTRA_DATA) throw tooLarge('Too much extra metadata in snapshot')
-  const bytes = new Uint8Array(roundUp8(FIXED + extra + id.length + name.length))
-  const view = viewOf(bytes)
-  writeU64(view, 0, entry.l1Offset, 'snapshot L1 table offset')
-  writeU32(view, 8, entry.l1Entries, 'snapshot L1 size')
-  view.setUint16(12, id.length)
-  view.setUint16(14, name.length)
-  writeU32(view, 16, entry.dateSeconds, 'snapshot date')
-  writeU32(view, 20, entry.dateNanoseconds, 'snapshot date')
-  view.setBigUint64(24, entry.vmClock)
+  if (KNOWN_EXTRA + entry.unknownExtraData.length > limits.MAX_SNAPSHOT_EXTRA_DATA) throw tooLarge('Too much extra metadata in snapshot')
+  return { id, name }
+}
+
+function storedLength(entry: SnapshotEntry, { id, name }: Names): number {
+  return roundUp8(FIXED + KNOWN_EXTRA + entry.unknownExtraData.length + id.length + name.length)
+}
+
+function encodeEntry(table: Uint8Array, view: DataView, at: number, entry: SnapshotEntry, { id, name }: Names, imageSize: number): void {
+  const extra = KNOWN_EXTRA + entry.unknownExtraData.length
+  writeU64(view, at, entry.l1Offset, 'snapshot L1 table offset')
+  writeU32(view, at + 8, entry.l1Entries, 'snapshot L1 size')
+  view.setUint16(at + 12, id.length)
+  view.setUint16(at + 14, name.length)
+  writeU32(view, at + 16, entry.dateSeconds, 'snapshot date')
+  writeU32(view, at + 20, entry.dateNanoseconds, 'snapshot date')
+  view.setBigUint64(at + 24, entry.vmClock)
   // Readers that know the extra field ignore this one; to others a size that does not fit is no state.
-  view.setUint32(32, entry.vmStateSize > 0xffff_ffff ? 0 : entry.vmStateSize)
-  view.setUint32(36, extra)
-  writeU64(view, 40, entry.vmStateSize, 'snapshot VM state size')
-  writeU64(view, 48, entry.diskSize ?? imageSize, 'snapshot disk size')
-  view.setBigUint64(56, entry.instructionCount ?? NO_ICOUNT)
-  bytes.set(entry.unknownExtraData, FIXED + KNOWN_EXTRA)
-  bytes.set(id, FIXED + extra)
-  bytes.set(name, FIXED + extra + id.length)
-  return bytes
+  view.setUint32(at + 32, entry.vmStateSize > 0xffff_ffff ? 0 : entry.vmStateSize)
+  view.setUint32(at + 36, extra)
+  writeU64(view, at + 40, entry.vmStateSize, 'snapshot VM state size')
+  writeU64(view, at + 48, entry.diskSize ?? imageSize, 'snapshot disk size')
+  view.setBigUint64(at + 56, entry.instructionCount ?? NO_ICOUNT)
+  table.set(entry.unknownExtraData, at + FIXED + KNOWN_EXTRA)
+  table.set(id, at + FIXED + extra)
+  table.set(name, at + FIXED + extra + id.length)
 }
 
 function tooLarge(message: string): BlockError {

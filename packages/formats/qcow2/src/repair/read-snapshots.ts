@@ -10,6 +10,7 @@ import { hostOffset } from '../units.ts'
 const FIXED = 40
 /** Extra data that is always written. */
 const KNOWN_EXTRA = 24
+const ROOM_FOR_UNKNOWN = MAX_SNAPSHOT_EXTRA_DATA - KNOWN_EXTRA
 /** Bytes; the reference goes no further, however much it discards. */
 const MAX_LENGTH = 0x7fff_ffff
 
@@ -93,7 +94,7 @@ function writable(entry: SnapshotEntry): SnapshotEntry {
     l1Offset: l1Entries === 0 ? hostOffset(0) : l1Offset,
     vmStateSize: vmStateSize > Number.MAX_SAFE_INTEGER ? 0 : vmStateSize,
     diskSize: diskSize !== null && diskSize > Number.MAX_SAFE_INTEGER ? null : diskSize,
-    unknownExtraData: unknownExtraData.slice(0, MAX_SNAPSHOT_EXTRA_DATA - KNOWN_EXTRA),
+    unknownExtraData: unknownExtraData.length > ROOM_FOR_UNKNOWN ? unknownExtraData.slice(0, ROOM_FOR_UNKNOWN) : unknownExtraData,
   }
 }
 

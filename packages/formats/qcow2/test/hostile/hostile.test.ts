@@ -65,7 +65,7 @@ describe.runIf(oracleAvailable())('malformed images', () => {
     ['snapshots', snapshotCases],
     ['bitmaps', bitmapCases],
   ] as const)('%s', (_, cases) => {
-    it.each(cases.map((each) => [each.name, each] as const))('%s', { timeout: 120_000 }, async (_name, hostile) => {
+    it.each(cases.map((each) => [each.name, each] as const))('%s', { timeout: 300_000 }, async (_name, hostile) => {
       await examine(hostile)
     })
   })

@@ -9,6 +9,9 @@ export interface Opinion {
   readonly content?: Uint8Array
 }
 
+/** It reads tables entry by entry: 65536 snapshots take it 6 s on a calm machine. Being stopped is not an opinion. */
+const TAKES_LONG_MS = 100_000
+
 /** Runs a reference tool on files of a case; it may take long, but not for ever. */
 export class ReferenceFolder {
   readonly path: string
@@ -48,7 +51,8 @@ export class ReferenceFolder {
   }
 
   #run(tool: string, ...args: readonly string[]): Opinion {
-    const result = spawnSync(tool, args, { cwd: this.path, encoding: 'utf8', timeout: 15_000, maxBuffer: 1 << 26, env: { ...process.env, LC_ALL: 'C' } })
+    const result = spawnSync(tool, args, { cwd: this.path, encoding: 'utf8', timeout: TAKES_LONG_MS, maxBuffer: 1 << 26, env: { ...process.env, LC_ALL: 'C' } })
+    if (result.error !== undefined) throw new Error(`${tool} ${args.join(' ')} came to no opinion`, { cause: result.error })
     return { accepts: result.status === 0, says: result.stdout + result.stderr }
   }
 }
