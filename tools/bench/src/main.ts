@@ -12,6 +12,8 @@ const root = path.resolve(fileURLToPath(import.meta.url), '../../../..')
 const { values } = parseArgs({
   options: {
     rounds: { type: 'string', default: '5' },
+    /** Seconds for each work to wait for as many runs during which the host takes no processor away. */
+    patience: { type: 'string', default: '60' },
     /** Only works whose name contains this. */
     only: { type: 'string', default: '' },
     /** Writes docs/benchmarks.md. */
@@ -30,11 +32,11 @@ try {
   const results: Measured[] = []
   for (const work of worksIn(values.folder)) {
     if (!work.name.includes(values.only)) continue
-    const measured = await measurePair(work, ours, ['qemu-img'], Number(values.rounds))
+    const measured = await measurePair(work, ours, ['qemu-img'], { rounds: Number(values.rounds), patience: Number(values.patience) })
     results.push(measured)
     const { ours: a, theirs: b } = measured.runs
     const range = (of: readonly number[]): string => [of[0]!, of.at(-1)!].map((value) => value.toPrecision(3)).join(' to ')
-    console.log(`${measured.ok ? 'ok ' : 'NO '} ${measured.ratio.toFixed(2)} (wanted ${work.kind === 'time' ? '<=' : '>='} ${work.limit})  ${work.name}: ${range(a)}, reference ${range(b)}`)
+    console.log(`${measured.ok ? 'ok ' : 'NO '} ${measured.ratio.toFixed(2)} (wanted ${work.kind === 'time' ? '<=' : '>='} ${work.limit})  ${work.name}: ${range(a)}, reference ${range(b)}; stolen ${[measured.stolen.ours, measured.stolen.theirs].map((part) => part.toFixed(2)).join(' and ')}`)
   }
   const table = report(results, { reference, rounds: Number(values.rounds) })
   console.log(`\n${table}`)

@@ -1,9 +1,12 @@
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { stolenBetween, type ProcessorTime } from './steal.ts'
 
 /** One run of a program. */
 export interface Timed {
   readonly seconds: number
+  /** Which part of the processors' time the host took away meanwhile; 0 to 1. */
+  readonly stolen: number
   /** High-water mark of resident memory, bytes; 0 if nobody looked, and where the host does not tell. */
   readonly peakMemory: number
   readonly stdout: string
@@ -13,9 +16,11 @@ export interface Timed {
  * Runs a program to its end; anything but success is an error with what it printed.
  *
  * @param watch - look at its memory all the time, which takes time from it
+ * @param look - the processors' time until now
  */
-export function runTimed(program: string, args: readonly string[], watch: boolean): Promise<Timed> {
+export function runTimed(program: string, args: readonly string[], watch: boolean, look: () => ProcessorTime): Promise<Timed> {
   return new Promise((resolve, reject) => {
+    const before = look()
     const started = process.hrtime.bigint()
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] })
     let stdout = ''
@@ -29,7 +34,8 @@ export function runTimed(program: string, args: readonly string[], watch: boolea
     child.once('close', (code) => {
       clearInterval(watching)
       const seconds = Number(process.hrtime.bigint() - started) / 1e9
-      if (code === 0) resolve({ seconds, peakMemory, stdout })
+      const stolen = stolenBetween(before, look())
+      if (code === 0) resolve({ seconds, stolen, peakMemory, stdout })
       else reject(new Error(`${program} ${args.join(' ')} ended with ${code}\n${stdout}${stderr}`))
     })
   })
